@@ -1,0 +1,104 @@
+#include "massact/base/threads.h"
+
+#include <sched.h>
+
+#include <algorithm>
+
+namespace massact {
+namespace {
+
+// The pool whose body this thread is running, to detect nested calls.
+thread_local const Threads* active_pool = nullptr;
+thread_local int active_worker = 0;
+
+// Dispatches follow each other within microseconds: spin that long before sleeping on the futex.
+constexpr int kSpins = 2000;
+
+template <typename T>
+void wait_while_equal(const std::atomic<T>& value, T old) {
+  for (int i = 0; i < kSpins; ++i) {
+    if (value.load(std::memory_order_acquire) != old) return;
+    __builtin_ia32_pause();
+  }
+  value.wait(old, std::memory_order_acquire);
+}
+
+}  // namespace
+
+int available_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+Threads::Threads(int count) {
+  const int total = count > 0 ? count : available_cpus();
+  for (int worker = 1; worker < total; ++worker) {
+    workers_.emplace_back([this, worker] { work(worker); });
+  }
+}
+
+Threads::~Threads() {
+  stopping_.store(true, std::memory_order_relaxed);
+  generation_.fetch_add(1, std::memory_order_release);
+  generation_.notify_all();
+  for (auto& worker : workers_) worker.join();
+}
+
+void Threads::work(int worker) {
+  std::uint32_t seen = 0;
+  while (true) {
+    wait_while_equal(generation_, seen);
+    ++seen;  // every generation waits for all workers, so none can be missed
+    if (stopping_.load(std::memory_order_relaxed)) return;
+    run_indices(worker);
+    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
+  }
+}
+
+void Threads::run_indices(int worker) {
+  const Threads* outer_pool = active_pool;
+  const int outer_worker = active_worker;
+  active_pool = this;
+  active_worker = worker;
+  for (;;) {
+    const std::int64_t index = next_.fetch_add(1, std::memory_order_relaxed);
+    if (index >= end_) break;
+    try {
+      (*body_)(index, worker);
+    } catch (...) {
+      const std::lock_guard lock(error_mutex_);
+      if (!error_ || index < error_index_) {
+        error_ = std::current_exception();
+        error_index_ = index;
+      }
+    }
+  }
+  active_pool = outer_pool;
+  active_worker = outer_worker;
+}
+
+void Threads::parallel_for(std::int64_t n, const Body& body) {
+  if (n <= 0) return;
+  if (active_pool == this || workers_.empty() || n == 1) {
+    const int worker = active_pool == this ? active_worker : 0;
+    for (std::int64_t index = 0; index < n; ++index) body(index, worker);
+    return;
+  }
+  body_ = &body;
+  end_ = n;
+  error_ = nullptr;
+  next_.store(0, std::memory_order_relaxed);
+  busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+  generation_.fetch_add(1, std::memory_order_release);
+  generation_.notify_all();
+  run_indices(0);
+  for (int left = busy_.load(std::memory_order_acquire); left != 0;
+       left = busy_.load(std::memory_order_acquire)) {
+    wait_while_equal(busy_, left);
+  }
+  if (error_) std::rethrow_exception(error_);
+}
+
+}  // namespace massact
