@@ -1,0 +1,70 @@
+// Attention of whole sequences: a tiled path that never holds T×T values per head, and an explicit
+// path, a few rows of one head at a time, for those who want to see or edit scores and pattern.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "massact/base/threads.h"
+#include "massact/tensor/tensor.h"
+
+namespace massact::ops {
+
+enum class AttentionKind : std::uint8_t {
+  softmax,
+  sigmoid  ///< σ(score), no normalisation (arXiv 2410.10781's ablation)
+};
+
+/// H query heads share G key/value heads (GQA, arXiv 2305.13245); c = head_size.
+struct AttentionOptions {
+  std::int64_t heads = 1;      ///< H
+  std::int64_t kv_heads = 1;   ///< G, divides H
+  std::int64_t head_size = 1;  ///< c
+  float scale = 1.0f;          ///< multiplies q·k
+  AttentionKind kind = AttentionKind::softmax;
+  bool causal = true;
+  std::int64_t window = 0;              ///< > 0: query i sees keys j with i - j < window only
+  float soft_cap = 0.0f;                ///< > 0: score = cap * tanh(score / cap), before the mask
+  std::span<const float> alibi_slopes;  ///< [H] or empty: score += slope * (j - i)
+
+  // The explicit slot: column 0, seen by every query, never masked, no rotary (facts.md, Eq. 3).
+  std::span<const float> slot_key;    ///< [G * c] or empty; its logit is scale * q·k′
+  std::span<const float> slot_value;  ///< [G * c] or empty: zero
+  std::span<const float> slot_logit;  ///< [H] or empty: a logit not computed from a key
+                                      ///< (gpt-oss's sinks; zeros give softmax-off-by-one)
+  // Clipped softmax: clip((eta - gamma) * p + gamma, 0, 1) (arXiv 2306.12929).
+  float clip_gamma = 0.0f;
+  float clip_eta = 1.0f;
+
+  bool has_slot() const { return !slot_key.empty() || !slot_logit.empty(); }
+};
+
+/// Rows [first, first + count) of a batch that form one sequence.
+struct RowRange {
+  std::int64_t first = 0;
+  std::int64_t count = 0;
+};
+
+/// z[t, h, :] = Σ_j p(t, j) v_j for each sequence. q, z: [R, H * c]; k, v: [R, G * c]; rows of
+/// different sequences do not see each other. A sequence's bits do not depend on the others or on
+/// the number of threads. Rotary is already applied. z must not overlap the inputs.
+void attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
+               std::span<const RowRange> sequences, const AttentionOptions& options, FloatMatrix z,
+               Threads& threads);
+
+/// Scores of head `head` for queries [first_query, first_query + scores.rows) of ONE sequence whose
+/// queries and keys are q [T, H * c] and k [T, G * c]: after scale, soft cap, ALiBi and mask
+/// (-inf). scores: [rows, S], S = T + has_slot(); the slot is column 0.
+void attention_scores(ConstFloatMatrix q, ConstFloatMatrix k, const AttentionOptions& options,
+                      std::int64_t head, std::int64_t first_query, FloatMatrix scores);
+
+/// Scores → probabilities in place (softmax, or what `options` say instead). A row of -inf only
+/// becomes zeros.
+void attention_pattern(FloatMatrix scores, const AttentionOptions& options);
+
+/// z rows of one head from its pattern: z[i, :] = Σ_j pattern[i, j] value_j; z: [rows, c],
+/// v: [T, G * c] of the same sequence.
+void attention_apply(ConstFloatMatrix pattern, ConstFloatMatrix v, const AttentionOptions& options,
+                     std::int64_t head, FloatMatrix z);
+
+}  // namespace massact::ops
