@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "massact/base/progress.h"
+#include "massact/observe/abs_histogram.h"
 #include "massact/run/finding.h"
 
 namespace massact {
@@ -95,9 +96,6 @@ struct ScanResult {
   /// The set that commands in need of findings use: the last of the three that is present.
   const FindingSet& best() const;
 };
-
-/// The probabilities of `LayerRow::quantiles`.
-inline constexpr std::array<double, 7> kQuantiles{0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9999};
 
 struct ScanOptions {
   Rule rule;
