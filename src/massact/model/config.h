@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "massact/model/rope_config.h"
 #include "massact/ops/activation.h"
-#include "massact/ops/rope.h"
 
 namespace massact {
 
@@ -28,13 +28,6 @@ enum class AttentionVariant : std::uint8_t {
   gated,
   sigmoid,
   clipped_softmax
-};
-
-/// Rotary embedding with its scaling already worked out.
-struct RopeConfig {
-  ops::RopeStyle style = ops::RopeStyle::half;
-  std::vector<float> inverse_frequencies;  ///< [rotary dims / 2]
-  float attention_factor = 1.0f;           ///< multiplies cos and sin
 };
 
 /// Which projections carry a bias.
@@ -64,16 +57,11 @@ struct ModelConfig {
 
   float attention_scale = 0.0f;         ///< 1/sqrt(c) in most families
   bool scale_by_inverse_layer = false;  ///< GPT-2 option: scale / (block + 1)
-  float attention_soft_cap = 0.0f;      ///< 0: none
-  float logit_soft_cap = 0.0f;          ///< 0: none
   std::vector<std::int64_t> windows;    ///< [layers] sliding window per block, 0: none
-  bool causal = true;
-  bool parallel_block = false;  ///< attention and MLP read the same input
 
   ops::Activation activation = ops::Activation::silu;
   bool gated_mlp = true;
   Biases biases;
-  float embedding_scale = 1.0f;
   bool tied_embeddings = false;
 
   AttentionVariant variant = AttentionVariant::standard;
