@@ -113,7 +113,7 @@ void log_sum_exp(ConstFloatMatrix logits, std::span<double> out) {
     const double max = *std::max_element(row, row + logits.cols);
     double sum = 0;
     for (std::int64_t c = 0; c < logits.cols; ++c) sum += std::exp(row[c] - max);
-    out[static_cast<std::size_t>(r)] = max + std::log(sum);
+    out[static_cast<std::size_t>(r)] = std::isfinite(max) ? max + std::log(sum) : max;
   }
 }
 

@@ -1,0 +1,59 @@
+#include "massact/ops/elementwise.h"
+
+#include <atomic>
+#include <limits>
+
+#include "massact/ops/cpu/checks.h"
+#include "massact/ops/cpu/row_kernels.h"
+#include "massact/ops/cpu/rows.h"
+
+namespace massact::ops {
+
+void add(ConstFloatMatrix a, ConstFloatMatrix b, FloatMatrix out, Threads& threads) {
+  require_same_shape(a, b, "add");
+  require_same_shape(a, out, "add");
+  cpu::for_row_blocks(a.rows, a.cols, threads, [&](std::int64_t first, std::int64_t count) {
+    for (std::int64_t r = first; r < first + count; ++r) {
+      cpu::add_row(a.row(r), b.row(r), a.cols, out.row(r));
+    }
+  });
+}
+
+void add_bias(FloatMatrix x, std::span<const float> bias, Threads& threads) {
+  if (bias.empty()) return;
+  require_columns(bias, x.cols, "bias");
+  cpu::for_row_blocks(x.rows, x.cols, threads, [&](std::int64_t first, std::int64_t count) {
+    for (std::int64_t r = first; r < first + count; ++r) {
+      cpu::add_row(x.row(r), bias.data(), x.cols, x.row(r));
+    }
+  });
+}
+
+void copy(ConstFloatMatrix x, FloatMatrix out, Threads& threads) {
+  require_same_shape(x, out, "copy");
+  cpu::for_row_blocks(x.rows, x.cols, threads, [&](std::int64_t first, std::int64_t count) {
+    for (std::int64_t r = first; r < first + count; ++r) {
+      std::copy_n(x.row(r), x.cols, out.row(r));
+    }
+  });
+}
+
+std::int64_t find_non_finite(ConstFloatMatrix x, Threads& threads) {
+  constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::max();
+  std::atomic<std::int64_t> smallest{kNone};
+  cpu::for_row_blocks(x.rows, x.cols, threads, [&](std::int64_t first, std::int64_t count) {
+    for (std::int64_t r = first; r < first + count; ++r) {
+      const std::int64_t found = cpu::find_non_finite_in_row(x.row(r), x.cols);
+      if (found < 0) continue;
+      const std::int64_t index = r * x.cols + found;
+      std::int64_t seen = smallest.load(std::memory_order_relaxed);
+      while (index < seen && !smallest.compare_exchange_weak(seen, index)) {
+      }
+      return;
+    }
+  });
+  const std::int64_t result = smallest.load();
+  return result == kNone ? -1 : result;
+}
+
+}  // namespace massact::ops
