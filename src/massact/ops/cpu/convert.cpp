@@ -1,0 +1,92 @@
+#include "massact/ops/cpu/convert.h"
+
+#include "massact/tensor/dtype.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "massact/ops/cpu/convert.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace massact::ops::cpu {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D32 = hn::ScalableTag<float>;
+using U32 = hn::ScalableTag<std::uint32_t>;
+using U16 = hn::Rebind<std::uint16_t, U32>;
+
+// The rounded value's bits, in the upper half of each lane (the lower half is garbage).
+template <class V>
+HWY_INLINE hn::Vec<U32> rounded_bits(V x) {
+  const U32 du;
+  const auto bits = hn::BitCast(du, x);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1u));
+  const auto rounded = hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7fffu)));
+  const auto quieted = hn::Or(bits, hn::Set(du, 0x400000u));
+  return hn::IfThenElse(hn::RebindMask(du, hn::Ne(x, x)), quieted, rounded);
+}
+
+void ToBFloat16(const float* HWY_RESTRICT x, std::int64_t count, std::uint16_t* HWY_RESTRICT out) {
+  const D32 d;
+  const U16 d16;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const auto upper = hn::ShiftRight<16>(rounded_bits(hn::LoadU(d, x + i)));
+    hn::StoreU(hn::TruncateTo(d16, upper), d16, out + i);
+  }
+  for (; i < count; ++i) out[i] = massact::to_bfloat16(x[i]).bits;
+}
+
+void RoundToBFloat16(const float* x, std::int64_t count, float* out) {
+  const D32 d;
+  const U32 du;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const auto bits = hn::And(rounded_bits(hn::LoadU(d, x + i)), hn::Set(du, 0xffff0000u));
+    hn::StoreU(hn::BitCast(d, bits), d, out + i);
+  }
+  for (; i < count; ++i) out[i] = to_float(massact::to_bfloat16(x[i]));
+}
+
+void FromBFloat16(const std::uint16_t* HWY_RESTRICT x, std::int64_t count,
+                  float* HWY_RESTRICT out) {
+  const D32 d;
+  const U32 du;
+  const U16 d16;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const auto wide = hn::PromoteTo(du, hn::LoadU(d16, x + i));
+    hn::StoreU(hn::BitCast(d, hn::ShiftLeft<16>(wide)), d, out + i);
+  }
+  for (; i < count; ++i) out[i] = to_float(BFloat16{x[i]});
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace massact::ops::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace massact::ops::cpu {
+
+HWY_EXPORT(ToBFloat16);
+HWY_EXPORT(RoundToBFloat16);
+HWY_EXPORT(FromBFloat16);
+
+void to_bfloat16(const float* x, std::int64_t count, std::uint16_t* out) {
+  HWY_DYNAMIC_DISPATCH(ToBFloat16)(x, count, out);
+}
+
+void round_to_bfloat16(const float* x, std::int64_t count, float* out) {
+  HWY_DYNAMIC_DISPATCH(RoundToBFloat16)(x, count, out);
+}
+
+void from_bfloat16(const std::uint16_t* x, std::int64_t count, float* out) {
+  HWY_DYNAMIC_DISPATCH(FromBFloat16)(x, count, out);
+}
+
+}  // namespace massact::ops::cpu
+#endif

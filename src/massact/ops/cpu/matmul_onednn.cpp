@@ -1,0 +1,349 @@
+// oneDNN's matmul, called single-threaded from our own pool: one call per (tile of rows, slice of
+// outputs). Tiles and slices depend on n and k only, so a row's bits depend on nothing else.
+#include <omp.h>
+
+#include <algorithm>
+#include <cstring>
+#include <dnnl.hpp>
+#include <map>
+#include <mutex>
+#include <tuple>
+#include <vector>
+
+#include "massact/base/error.h"
+#include "massact/ops/cpu/convert.h"
+#include "massact/ops/cpu/features.h"
+#include "massact/ops/cpu/packed_matrix.h"
+#include "massact/ops/cpu/weight_reader.h"
+
+namespace massact::ops::cpu {
+namespace {
+
+using dnnl::memory;
+using Dims = memory::dims;
+
+std::int64_t round_up(std::int64_t value, std::int64_t step) {
+  return (value + step - 1) / step * step;
+}
+
+// Keeps oneDNN from opening an OpenMP team in the calling thread: the parallelism is ours.
+class SingleOmpThread {
+ public:
+  SingleOmpThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+  ~SingleOmpThread() { omp_set_num_threads(before_); }
+  SingleOmpThread(const SingleOmpThread&) = delete;
+  SingleOmpThread& operator=(const SingleOmpThread&) = delete;
+
+ private:
+  int before_;
+};
+
+dnnl::cpu_isa onednn_isa(CpuLevel level) {
+  switch (level) {
+    case CpuLevel::sse4:
+      return dnnl::cpu_isa::sse41;
+    case CpuLevel::avx2:
+      return dnnl::cpu_isa::avx2;
+    case CpuLevel::avx512:
+      return dnnl::cpu_isa::avx512_core_vnni;
+    case CpuLevel::avx512_bf16:
+      return dnnl::cpu_isa::avx512_core_bf16;
+    case CpuLevel::amx:
+      break;
+  }
+  return dnnl::cpu_isa::all;
+}
+
+const dnnl::engine& engine() {
+  static const dnnl::engine the_engine = [] {
+    dnnl::set_max_cpu_isa(onednn_isa(cpu_level()));
+    return dnnl::engine(dnnl::engine::kind::cpu, 0);
+  }();
+  return the_engine;
+}
+
+// oneDNN multiplies bf16 from AVX-512 on. Below, f32 kernels multiply values rounded to bf16: the
+// products are the same.
+memory::data_type storage_type(Precision precision) {
+  return precision == Precision::bf16 && cpu_level() >= CpuLevel::avx512 ? memory::data_type::bf16
+                                                                         : memory::data_type::f32;
+}
+
+/// What a primitive is made for.
+struct GemmKey {
+  memory::data_type type = memory::data_type::f32;
+  std::int64_t m = 0, n = 0, k = 0;
+  auto operator<=>(const GemmKey&) const = default;
+};
+
+struct Gemm {
+  dnnl::matmul primitive;
+  memory::desc x, w, y, scratchpad;
+};
+
+dnnl::matmul::primitive_desc describe(const GemmKey& key, const memory::desc* weights) {
+  // Dense on both sides: with any other stride oneDNN 2.6 leaves its brgemm kernels.
+  const memory::desc x(Dims{key.m, key.k}, key.type, memory::format_tag::ab);
+  const memory::desc y(Dims{key.m, key.n}, memory::data_type::f32, memory::format_tag::ab);
+  const memory::desc any(Dims{key.k, key.n}, key.type, memory::format_tag::any);
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);  // calls run concurrently
+  return {dnnl::matmul::desc(x, weights != nullptr ? *weights : any, y), attributes, engine()};
+}
+
+// Tried out on oneDNN 2.6: its AVX-512 brgemm adds up in the same order whatever the number of
+// rows; its AMX and its older kernels change with it and are only used on full tiles.
+bool bits_depend_on_rows(const dnnl::matmul::primitive_desc& pd) {
+  const std::string_view name = pd.impl_info_str();
+  return !name.starts_with("brg:avx512") || name.find("amx") != std::string_view::npos;
+}
+
+// Primitives of all matrices in the process: the layers of a model share their shapes.
+class GemmCache {
+ public:
+  std::shared_ptr<const Gemm> get(const GemmKey& key, const memory::desc& weights) {
+    const std::lock_guard lock(mutex_);
+    auto& entry = gemms_[key];
+    if (entry == nullptr) {
+      const SingleOmpThread single;
+      const auto pd = describe(key, &weights);
+      entry = std::make_shared<Gemm>(Gemm{dnnl::matmul(pd), pd.src_desc(), pd.weights_desc(),
+                                          pd.dst_desc(), pd.scratchpad_desc()});
+    }
+    auto result = entry;
+    if (gemms_.size() > kMost) gemms_.clear();  // a run of ever new shapes must not grow for ever
+    return result;
+  }
+
+ private:
+  static constexpr std::size_t kMost = 512;
+  std::mutex mutex_;
+  std::map<GemmKey, std::shared_ptr<const Gemm>> gemms_;
+};
+
+GemmCache& gemm_cache() {
+  static GemmCache cache;
+  return cache;
+}
+
+// Memory that a thread keeps between calls.
+std::byte* thread_scratch(std::size_t bytes) {
+  static thread_local Buffer<std::byte> buffer;
+  buffer.reserve_discarding(static_cast<std::int64_t>(bytes));
+  return buffer.data();
+}
+
+void execute(const Gemm& gemm, const void* x, const std::byte* w, float* y, std::byte* scratch) {
+  static thread_local dnnl::stream stream(engine());
+  // The handles are not const in oneDNN's interface; sources are only read.
+  const memory xs(gemm.x, engine(), const_cast<void*>(x));
+  const memory ws(gemm.w, engine(), const_cast<std::byte*>(w));
+  const memory ys(gemm.y, engine(), y);
+  const memory pad(gemm.scratchpad, engine(), scratch);
+  gemm.primitive.execute(
+      stream,
+      {{DNNL_ARG_SRC, xs}, {DNNL_ARG_WEIGHTS, ws}, {DNNL_ARG_DST, ys}, {DNNL_ARG_SCRATCHPAD, pad}});
+}
+
+class OneDnnMatrix : public PackedMatrix::Impl {
+ public:
+  OneDnnMatrix(const PackRequest& request, Threads& threads);
+  void multiply(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const override;
+  std::uint64_t byte_count() const override { return static_cast<std::uint64_t>(bytes_.size()); }
+
+ private:
+  struct Slice {
+    std::int64_t first = 0;
+    std::int64_t width = 0;
+    memory::desc desc;
+    std::int64_t offset = 0;  // in bytes_
+  };
+
+  bool is_bf16() const { return type_ == memory::data_type::bf16; }
+  std::int64_t element_bytes() const { return is_bf16() ? 2 : 4; }
+  void pack_slice(const Slice& slice, std::span<const WeightSlice> source);
+  void multiply_block(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const;
+  const std::byte* dense_input(ConstFloatMatrix x, Threads& threads) const;
+  void convert_row(const float* x, std::byte* out) const;
+  void run_tile(const Gemm& gemm, const Slice& slice, const std::byte* x, FloatMatrix y) const;
+  const std::byte* padded_tail(const std::byte* x, std::int64_t rows, std::int64_t padded) const;
+
+  std::int64_t n_, k_;
+  Precision precision_;
+  memory::data_type type_;
+  std::int64_t tile_rows_ = 0;  // rows per call
+  std::int64_t tail_step_ = 0;  // the last rows are computed in a tile of a multiple of this
+  std::vector<Slice> slices_;
+  Buffer<std::byte> bytes_;
+};
+
+OneDnnMatrix::OneDnnMatrix(const PackRequest& request, Threads& threads)
+    : n_(request.n),
+      k_(request.k),
+      precision_(request.precision),
+      type_(storage_type(request.precision)) {
+  // A slice of weights and a tile of x share the L2 cache.
+  const std::int64_t row_bytes = k_ * element_bytes();
+  constexpr std::int64_t kSliceBytes = 768 << 10, kTileBytes = 512 << 10;
+  const std::int64_t width = std::clamp<std::int64_t>(kSliceBytes / row_bytes / 64 * 64, 64, 1024);
+  tile_rows_ = std::clamp<std::int64_t>(kTileBytes / row_bytes / 32 * 32, 64, 256);
+
+  tail_step_ = tile_rows_;
+
+  std::int64_t offset = 0;
+  for (std::int64_t first = 0; first < n_; first += width) {
+    const std::int64_t this_width = std::min(width, n_ - first);
+    const SingleOmpThread single;
+    const auto pd = describe({type_, tile_rows_, this_width, k_}, nullptr);
+    if (!bits_depend_on_rows(pd)) tail_step_ = 16;
+    slices_.push_back({first, this_width, pd.weights_desc(), offset});
+    offset += round_up(static_cast<std::int64_t>(pd.weights_desc().get_size()), 64);
+  }
+  bytes_ = Buffer<std::byte>(offset);
+  threads.parallel_for(static_cast<std::int64_t>(slices_.size()), [&](std::int64_t i, int) {
+    pack_slice(slices_[static_cast<std::size_t>(i)], request.slices);
+  });
+}
+
+void OneDnnMatrix::pack_slice(const Slice& slice, std::span<const WeightSlice> source) {
+  const SingleOmpThread single;
+  const std::int64_t count = slice.width * k_;
+  std::byte* rows = thread_scratch(static_cast<std::size_t>(count * element_bytes()));
+  if (is_bf16()) {
+    read_weight_rows(source, slice.first, slice.width, reinterpret_cast<std::uint16_t*>(rows));
+  } else {
+    auto* floats = reinterpret_cast<float*>(rows);
+    read_weight_rows(source, slice.first, slice.width, floats);
+    if (precision_ == Precision::bf16) round_to_bfloat16(floats, count, floats);
+  }
+  const memory::desc plain(Dims{k_, slice.width}, type_, Dims{1, k_});
+  memory from(plain, engine(), rows);
+  memory to(slice.desc, engine(), bytes_.data() + slice.offset);
+  dnnl::stream stream(engine());
+  dnnl::reorder(from, to).execute(stream, from, to);
+}
+
+void OneDnnMatrix::multiply(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const {
+  // Converted rows of x are kept in a scratch buffer of bounded size.
+  constexpr std::int64_t kBlockBytes = 48 << 20;
+  const std::int64_t block =
+      std::max<std::int64_t>(1, kBlockBytes / (k_ * 4) / tile_rows_) * tile_rows_;
+  for (std::int64_t first = 0; first < x.rows; first += block) {
+    const std::int64_t rows = std::min(block, x.rows - first);
+    multiply_block(x.slice_rows(first, rows), y.slice_rows(first, rows), threads);
+  }
+}
+
+void OneDnnMatrix::convert_row(const float* x, std::byte* out) const {
+  if (is_bf16()) {
+    to_bfloat16(x, k_, reinterpret_cast<std::uint16_t*>(out));
+  } else if (precision_ == Precision::bf16) {
+    round_to_bfloat16(x, k_, reinterpret_cast<float*>(out));
+  } else {
+    std::memcpy(out, x, static_cast<std::size_t>(k_) * sizeof(float));
+  }
+}
+
+// x in the type of the weights, rows without gaps: rounded once, not once per slice.
+const std::byte* OneDnnMatrix::dense_input(ConstFloatMatrix x, Threads& threads) const {
+  if (precision_ == Precision::f32 && x.stride == k_) {
+    return reinterpret_cast<const std::byte*>(x.data);
+  }
+  static thread_local Buffer<std::byte> converted;  // the caller's, shared by its workers
+  const std::int64_t row_bytes = k_ * element_bytes();
+  converted.reserve_discarding(x.rows * row_bytes);
+  std::byte* out = converted.data();
+  constexpr std::int64_t kRows = 16;
+  threads.parallel_for((x.rows + kRows - 1) / kRows, [&, out](std::int64_t block, int) {
+    for (std::int64_t r = block * kRows; r < std::min(x.rows, (block + 1) * kRows); ++r) {
+      convert_row(x.row(r), out + r * row_bytes);
+    }
+  });
+  return out;
+}
+
+// A copy of the last rows of x with zeros below them.
+const std::byte* OneDnnMatrix::padded_tail(const std::byte* x, std::int64_t rows,
+                                           std::int64_t padded) const {
+  static thread_local Buffer<std::byte> tail;
+  const auto row_bytes = static_cast<std::size_t>(k_ * element_bytes());
+  tail.reserve_discarding(padded * k_ * element_bytes());
+  const std::size_t filled = static_cast<std::size_t>(rows) * row_bytes;
+  std::memcpy(tail.data(), x, filled);
+  std::memset(tail.data() + filled, 0, static_cast<std::size_t>(padded) * row_bytes - filled);
+  return tail.data();
+}
+
+void OneDnnMatrix::multiply_block(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const {
+  const std::byte* input = dense_input(x, threads);
+  const std::int64_t full_tiles = x.rows / tile_rows_;
+  const std::int64_t tail = x.rows - full_tiles * tile_rows_;
+  const std::int64_t tail_padded = round_up(tail, tail_step_);
+
+  struct SliceGemms {
+    std::shared_ptr<const Gemm> full, tail;
+  };
+  const auto gemms_for = [&](const Slice& slice) {
+    SliceGemms gemms;
+    const auto get = [&](std::int64_t m) {
+      return gemm_cache().get({type_, m, slice.width, k_}, slice.desc);
+    };
+    if (full_tiles > 0) gemms.full = get(tile_rows_);
+    if (tail > 0) gemms.tail = get(tail_padded);
+    return gemms;
+  };
+  // All slices but the last one share their width.
+  const SliceGemms first_gemms = gemms_for(slices_.front());
+  const SliceGemms last_gemms = gemms_for(slices_.back());
+
+  const std::int64_t tiles = full_tiles + (tail > 0 ? 1 : 0);
+  const auto slice_count = static_cast<std::int64_t>(slices_.size());
+  threads.parallel_for(slice_count * tiles, [&](std::int64_t task, int) {
+    const SingleOmpThread single;
+    const std::int64_t s = task / tiles, row = task % tiles * tile_rows_;
+    const Slice& slice = slices_[static_cast<std::size_t>(s)];
+    const SliceGemms& gemms = s + 1 == slice_count ? last_gemms : first_gemms;
+    const std::byte* rows = input + row * k_ * element_bytes();
+    const std::int64_t count = std::min(tile_rows_, x.rows - row);
+    if (count == tile_rows_) {
+      run_tile(*gemms.full, slice, rows, y.slice_rows(row, count));
+    } else {
+      run_tile(*gemms.tail, slice,
+               count == tail_padded ? rows : padded_tail(rows, count, tail_padded),
+               y.slice_rows(row, count));
+    }
+  });
+}
+
+void OneDnnMatrix::run_tile(const Gemm& gemm, const Slice& slice, const std::byte* x,
+                            FloatMatrix y) const {
+  const std::byte* w = bytes_.data() + slice.offset;
+  const std::int64_t scratchpad =
+      round_up(static_cast<std::int64_t>(gemm.scratchpad.get_size()), 64);
+  const std::int64_t rows = gemm.y.dims()[0];
+  if (rows == y.rows && slice.width == y.stride) {  // the result is dense: no detour
+    execute(gemm, x, w, y.data, thread_scratch(static_cast<std::size_t>(scratchpad)));
+    return;
+  }
+  std::byte* scratch =
+      thread_scratch(static_cast<std::size_t>(scratchpad + rows * slice.width * 4));
+  auto* dense = reinterpret_cast<float*>(scratch + scratchpad);
+  execute(gemm, x, w, dense, scratch);
+  for (std::int64_t r = 0; r < y.rows; ++r) {
+    std::copy_n(dense + r * slice.width, slice.width, y.row(r) + slice.first);
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<const PackedMatrix::Impl> pack_onednn(const PackRequest& request,
+                                                      Threads& threads) {
+  try {
+    return std::make_shared<OneDnnMatrix>(request, threads);
+  } catch (const dnnl::error& error) {
+    fail("matmul", "expected oneDNN to pack [{}, {}] in {}, got: {}", request.n, request.k,
+         name_of(request.precision), error.message);
+  }
+}
+
+}  // namespace massact::ops::cpu

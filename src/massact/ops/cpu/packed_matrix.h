@@ -1,0 +1,37 @@
+// What a matmul kernel is: something that packs weights and multiplies by them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "massact/ops/matmul.h"
+
+namespace massact::ops {
+
+struct PackedMatrix::Impl {
+  Impl() = default;
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+  virtual ~Impl() = default;
+
+  /// See ops::matmul; the shapes are already checked, x.rows > 0.
+  virtual void multiply(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const = 0;
+  virtual std::uint64_t byte_count() const = 0;
+};
+
+namespace cpu {
+
+/// Shape of a matrix to pack.
+struct PackRequest {
+  std::span<const WeightSlice> slices;
+  std::int64_t n = 0;
+  std::int64_t k = 0;
+  Precision precision = Precision::f32;
+};
+
+/// oneDNN's matmul: every precision on every CPU.
+std::shared_ptr<const PackedMatrix::Impl> pack_onednn(const PackRequest& request, Threads& threads);
+
+}  // namespace cpu
+}  // namespace massact::ops

@@ -1,0 +1,118 @@
+#include "massact/ops/cpu/weight_reader.h"
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+#include <vector>
+
+#include "massact/base/error.h"
+#include "massact/ops/cpu/convert.h"
+
+namespace massact::ops::cpu {
+namespace {
+
+// File memory has no alignment.
+template <typename T>
+T load(const std::byte* p) {
+  T value;
+  std::memcpy(&value, p, sizeof(T));
+  return value;
+}
+
+void convert(const float* x, std::int64_t count, float* out) { std::copy_n(x, count, out); }
+void convert(const float* x, std::int64_t count, std::uint16_t* out) { to_bfloat16(x, count, out); }
+
+template <typename Source>
+float to_f32(Source x) {
+  if constexpr (std::is_same_v<Source, float>) {
+    return x;
+  } else {
+    return to_float(x);
+  }
+}
+
+// One file row whose inputs lie side by side.
+template <typename Source, typename Out>
+void read_contiguous(const std::byte* data, std::int64_t count, Out* out, std::vector<float>& row) {
+  if constexpr (sizeof(Source) == sizeof(Out) && !std::is_same_v<Source, Float16>) {
+    std::memcpy(out, data, static_cast<std::size_t>(count) * sizeof(Out));  // same type: no change
+  } else {
+    row.resize(static_cast<std::size_t>(count));
+    for (std::int64_t i = 0; i < count; ++i) {
+      row[static_cast<std::size_t>(i)] =
+          to_f32(load<Source>(data + static_cast<std::size_t>(i) * sizeof(Source)));
+    }
+    convert(row.data(), count, out);
+  }
+}
+
+// Rows of a transposed weight: blocks of inputs keep the file's rows in cache while every output
+// row takes its column.
+template <typename Source, typename Out>
+void read_strided(const WeightSlice& slice, std::int64_t first, std::int64_t count, Out* out) {
+  constexpr std::int64_t kBlock = 64;
+  const auto element = [&](std::int64_t o, std::int64_t i) {
+    const std::int64_t index = o * slice.out_stride + i * slice.in_stride;
+    return to_f32(load<Source>(slice.data + index * static_cast<std::int64_t>(sizeof(Source))));
+  };
+  float block[kBlock];
+  for (std::int64_t i0 = 0; i0 < slice.in; i0 += kBlock) {
+    const std::int64_t width = std::min(kBlock, slice.in - i0);
+    for (std::int64_t o = 0; o < count; ++o) {
+      for (std::int64_t i = 0; i < width; ++i) block[i] = element(first + o, i0 + i);
+      convert(block, width, out + o * slice.in + i0);
+    }
+  }
+}
+
+template <typename Source, typename Out>
+void read_slice(const WeightSlice& slice, std::int64_t first, std::int64_t count, Out* out) {
+  if (slice.in_stride != 1) return read_strided<Source>(slice, first, count, out);
+  std::vector<float> row;
+  for (std::int64_t o = 0; o < count; ++o) {
+    const std::int64_t offset =
+        (first + o) * slice.out_stride * static_cast<std::int64_t>(sizeof(Source));
+    read_contiguous<Source>(slice.data + offset, slice.in, out + o * slice.in, row);
+  }
+}
+
+template <typename Out>
+void read_rows(std::span<const WeightSlice> slices, std::int64_t first, std::int64_t count,
+               Out* out) {
+  std::int64_t start = 0;  // of the slice, among the stacked rows
+  for (const WeightSlice& slice : slices) {
+    const std::int64_t from = std::max(first, start);
+    const std::int64_t to = std::min(first + count, start + slice.out);
+    if (from < to) {
+      Out* rows = out + (from - first) * slice.in;
+      switch (slice.type) {
+        case DType::f32:
+          read_slice<float>(slice, from - start, to - from, rows);
+          break;
+        case DType::bf16:
+          read_slice<BFloat16>(slice, from - start, to - from, rows);
+          break;
+        case DType::f16:
+          read_slice<Float16>(slice, from - start, to - from, rows);
+          break;
+        default:
+          fail("weight", "expected f32, f16 or bf16, got {}", name_of(slice.type));
+      }
+    }
+    start += slice.out;
+  }
+}
+
+}  // namespace
+
+void read_weight_rows(std::span<const WeightSlice> slices, std::int64_t first, std::int64_t count,
+                      float* out) {
+  read_rows(slices, first, count, out);
+}
+
+void read_weight_rows(std::span<const WeightSlice> slices, std::int64_t first, std::int64_t count,
+                      std::uint16_t* out) {
+  read_rows(slices, first, count, out);
+}
+
+}  // namespace massact::ops::cpu

@@ -1,0 +1,50 @@
+#include "massact/ops/matmul.h"
+
+#include "massact/base/error.h"
+#include "massact/ops/cpu/features.h"
+#include "massact/ops/cpu/packed_matrix.h"
+
+namespace massact::ops {
+
+std::string_view name_of(Precision precision) {
+  return precision == Precision::f32 ? "f32" : "bf16";
+}
+
+bool has_fast_bf16() { return cpu_level() >= CpuLevel::avx512_bf16; }
+
+WeightSlice whole(const TensorView& view, bool transposed) {
+  require(view.shape.rank() == 2, "weight", "expected a matrix, got shape {}",
+          view.shape.to_string());
+  const std::int64_t rows = view.shape[0], cols = view.shape[1];
+  if (transposed) return {view.type, view.data, cols, rows, 1, cols};
+  return {view.type, view.data, rows, cols, cols, 1};
+}
+
+PackedMatrix PackedMatrix::pack(std::span<const WeightSlice> slices, Precision precision,
+                                Threads& threads) {
+  require(!slices.empty(), "weight", "expected at least one slice, got none");
+  PackedMatrix packed;
+  packed.k_ = slices.front().in;
+  packed.precision_ = precision;
+  for (const WeightSlice& slice : slices) {
+    require(slice.out > 0 && slice.in > 0 && slice.data != nullptr, "weight",
+            "expected a non-empty slice, got [{}, {}]", slice.out, slice.in);
+    require(slice.in == packed.k_, "weight", "expected slices with {} inputs, got {}", packed.k_,
+            slice.in);
+    packed.n_ += slice.out;
+  }
+  packed.impl_ = cpu::pack_onednn({slices, packed.n_, packed.k_, precision}, threads);
+  return packed;
+}
+
+std::uint64_t PackedMatrix::byte_count() const { return impl_ ? impl_->byte_count() : 0; }
+
+void matmul(ConstFloatMatrix x, const PackedMatrix& w, FloatMatrix y, Threads& threads) {
+  require(static_cast<bool>(w), "matmul", "expected a packed matrix, got an empty one");
+  require(x.cols == w.k() && y.cols == w.n() && x.rows == y.rows, "matmul",
+          "expected [m, {}] -> [m, {}], got [{}, {}] -> [{}, {}]", w.k(), w.n(), x.rows, x.cols,
+          y.rows, y.cols);
+  if (x.rows > 0) w.impl()->multiply(x, y, threads);
+}
+
+}  // namespace massact::ops

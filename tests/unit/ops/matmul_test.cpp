@@ -1,0 +1,190 @@
+#include "massact/ops/matmul.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "massact/base/error.h"
+#include "massact/ops/ref/ops.h"
+#include "unit/ops/support.h"
+
+namespace massact::ops {
+namespace {
+
+using test::Matrix;
+using test::random_matrix;
+
+struct MatmulCase {
+  std::int64_t m, n, k;
+  Precision precision;
+};
+
+std::string case_name(const testing::TestParamInfo<MatmulCase>& info) {
+  return fmt::format("{}_m{}_n{}_k{}", name_of(info.param.precision), info.param.m, info.param.n,
+                     info.param.k);
+}
+
+std::vector<MatmulCase> cases() {
+  std::vector<MatmulCase> result;
+  for (const Precision precision : {Precision::f32, Precision::bf16}) {
+    for (const auto& [m, n, k] : std::vector<std::array<std::int64_t, 3>>{{1, 1, 1},
+                                                                          {1, 7, 3},
+                                                                          {3, 172, 64},
+                                                                          {17, 33, 31},
+                                                                          {64, 64, 64},
+                                                                          {65, 16, 288},
+                                                                          {130, 100, 77},
+                                                                          {200, 512, 64},
+                                                                          {300, 65, 1001},
+                                                                          {257, 1030, 129},
+                                                                          {33, 40, 4100},
+                                                                          {515, 96, 768}}) {
+      result.push_back({m, n, k, precision});
+    }
+  }
+  return result;
+}
+
+WeightSlice slice_of(const Matrix& w) {
+  return {DType::f32, reinterpret_cast<const std::byte*>(w.data.data()), w.rows, w.cols, w.stride,
+          1};
+}
+
+Matrix rounded_to_bf16(Matrix m) {
+  for (float& x : m.data) x = to_float(to_bfloat16(x));
+  return m;
+}
+
+class MatmulTest : public testing::TestWithParam<MatmulCase> {
+ protected:
+  MatmulTest() : x_(random_matrix(p_.m, p_.k, 1)), w_(random_matrix(p_.n, p_.k, 2, 5)) {}
+
+  PackedMatrix pack() {
+    const WeightSlice slice = slice_of(w_);
+    return PackedMatrix::pack({&slice, 1}, p_.precision, threads_);
+  }
+
+  MatmulCase p_ = GetParam();
+  Threads threads_{2};
+  Matrix x_, w_;
+};
+
+TEST_P(MatmulTest, AgreesWithReference) {
+  x_.row(p_.m - 1)[p_.k / 2] = 3000.0f;  // a massive activation
+  Matrix y(p_.m, p_.n, 3), expected(p_.m, p_.n);
+  matmul(x_.view(), pack(), y.view(), threads_);
+  const bool bf16 = p_.precision == Precision::bf16;
+  ref::matmul(bf16 ? rounded_to_bf16(x_).view() : x_.view(),
+              bf16 ? rounded_to_bf16(w_).view() : w_.view(), expected.view());
+  // f32 accumulation: k roundings of partial sums that grow like sqrt(k).
+  const double absolute = 4e-8 * static_cast<double>(p_.k) + 1e-6;
+  for (std::int64_t r = 0; r < p_.m; ++r) {
+    const bool massive = r == p_.m - 1;
+    for (std::int64_t c = 0; c < p_.n; ++c) {
+      ASSERT_NEAR(y.row(r)[c], expected.row(r)[c], absolute * (massive ? 3000 : 4))
+          << r << ", " << c;
+    }
+  }
+}
+
+TEST_P(MatmulTest, RowsDoNotDependOnOthers) {
+  const PackedMatrix w = pack();
+  Matrix all(p_.m, p_.n);
+  matmul(x_.view(), w, all.view(), threads_);
+  for (const std::int64_t count :
+       {1, 2, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 100, 128, 129, 240, 256, 257, 300, 514}) {
+    if (count > p_.m) break;
+    const std::int64_t first = (p_.m - count) / 2;
+    Matrix part(count, p_.n, 1);
+    matmul(x_.view().slice_rows(first, count), w, part.view(), threads_);
+    for (std::int64_t r = 0; r < count; ++r) {
+      ASSERT_TRUE(test::same_bits(part.row(r), all.row(first + r), p_.n))
+          << count << " rows, row " << r;
+    }
+  }
+}
+
+TEST_P(MatmulTest, BitsDoNotDependOnThreadsOrStride) {
+  const PackedMatrix w = pack();
+  Matrix expected(p_.m, p_.n);
+  matmul(x_.view(), w, expected.view(), threads_);
+  Matrix wide(p_.m, p_.k, 9);
+  for (std::int64_t r = 0; r < p_.m; ++r) std::copy_n(x_.row(r), p_.k, wide.row(r));
+  for (const int count : {1, 3}) {
+    Threads threads(count);
+    Matrix y(p_.m, p_.n, 7);
+    matmul(wide.view(), w, y.view(), threads);
+    test::expect_same_bits(y, expected);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, MatmulTest, testing::ValuesIn(cases()), case_name);
+
+TEST(PackedMatrixTest, StacksSlicesOfAnyTypeAndDirection) {
+  Threads threads(2);
+  const std::int64_t k = 100;
+  const Matrix w = rounded_to_bf16(random_matrix(30, k, 3));
+  // Rows 0-9 as they are, 10-16 as bf16, 17-29 from a transposed tensor [k, 13].
+  std::vector<BFloat16> half;
+  for (std::int64_t r = 10; r < 17; ++r) {
+    for (std::int64_t c = 0; c < k; ++c) half.push_back(to_bfloat16(w.row(r)[c]));
+  }
+  Matrix transposed(k, 13);
+  for (std::int64_t c = 0; c < k; ++c) {
+    for (std::int64_t r = 0; r < 13; ++r) transposed.row(c)[r] = w.row(17 + r)[c];
+  }
+  const TensorView bf16_view{DType::bf16, {7, k}, reinterpret_cast<const std::byte*>(half.data())};
+  const TensorView transposed_view{
+      DType::f32, {k, 13}, reinterpret_cast<const std::byte*>(transposed.data.data())};
+  const WeightSlice first{DType::f32, reinterpret_cast<const std::byte*>(w.data.data()), 10, k, k,
+                          1};
+  const std::vector<WeightSlice> slices = {first, whole(bf16_view), whole(transposed_view, true)};
+  const WeightSlice plain = slice_of(w);
+  const Matrix x = random_matrix(20, k, 4);
+  for (const Precision precision : {Precision::f32, Precision::bf16}) {
+    const auto stacked = PackedMatrix::pack(slices, precision, threads);
+    EXPECT_EQ(stacked.n(), 30);
+    EXPECT_EQ(stacked.k(), k);
+    EXPECT_GE(stacked.byte_count(), 30u * 100u * (precision == Precision::f32 ? 4u : 2u));
+    Matrix y(20, 30), expected(20, 30);
+    matmul(x.view(), stacked, y.view(), threads);
+    matmul(x.view(), PackedMatrix::pack({&plain, 1}, precision, threads), expected.view(), threads);
+    test::expect_same_bits(y, expected);
+  }
+}
+
+TEST(PackedMatrixTest, HalfPrecisionWeightsAreExactInF32) {
+  Threads threads(1);
+  std::vector<Float16> w;
+  Matrix exact(5, 9);
+  for (float& value : exact.data) {
+    w.push_back(to_float16(static_cast<float>(w.size()) * 0.37f - 5));
+    value = to_float(w.back());
+  }
+  const WeightSlice slice =
+      whole({DType::f16, {5, 9}, reinterpret_cast<const std::byte*>(w.data())});
+  const Matrix x = random_matrix(4, 9, 5);
+  Matrix y(4, 5), expected(4, 5);
+  matmul(x.view(), PackedMatrix::pack({&slice, 1}, Precision::f32, threads), y.view(), threads);
+  ref::matmul(x.view(), exact.view(), expected.view());
+  test::expect_close(y, expected, 1e-5, 1e-5);
+}
+
+TEST(PackedMatrixTest, RefusesWhatItCannotMultiply) {
+  Threads threads(1);
+  const Matrix w = random_matrix(4, 6, 1);
+  WeightSlice integers = slice_of(w);
+  integers.type = DType::i32;
+  EXPECT_THROW(PackedMatrix::pack({&integers, 1}, Precision::f32, threads), Error);
+  std::vector<WeightSlice> uneven = {slice_of(w), slice_of(w)};
+  uneven[1].in = 5;
+  EXPECT_THROW(PackedMatrix::pack(uneven, Precision::f32, threads), Error);
+  const WeightSlice good = slice_of(w);
+  const auto packed = PackedMatrix::pack({&good, 1}, Precision::f32, threads);
+  Matrix x(2, 5), y(2, 4);
+  EXPECT_THROW(matmul(x.view(), packed, y.view(), threads), Error);
+  EXPECT_THROW(matmul(x.view(), PackedMatrix(), y.view(), threads), Error);
+}
+
+}  // namespace
+}  // namespace massact::ops
