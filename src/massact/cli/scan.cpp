@@ -46,7 +46,7 @@ std::vector<ResultFile> result_files(const ScanResult& result, const std::string
 void scan(const ScanFlags& flags) {
   ScanOptions options;
   options.rule = Rule::parse(flags.rule);
-  options.run = flags.run.options();
+  (void)flags.run.options();
   const Model model = flags.model.open();
   options.layers =
       parse_layers(flags.layers, static_cast<int>(model.config().layers), "--layers");

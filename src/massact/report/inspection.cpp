@@ -45,7 +45,6 @@ void add_attention_notes(const ModelConfig& config, std::vector<std::string>& no
                                 *std::max_element(config.windows.begin(), config.windows.end()),
                                 windows, config.layers));
   }
-  if (config.attention_soft_cap > 0) notes.push_back("attention logits are soft-capped");
   const double usual_scale = 1.0 / std::sqrt(static_cast<double>(config.head_size));
   if (std::abs(config.attention_scale - usual_scale) > 1e-6 * usual_scale) {
     notes.push_back(fmt::format("attention scale {:g} instead of 1/sqrt(head size)",
@@ -74,12 +73,6 @@ std::vector<std::string> unusual(const ModelConfig& config) {
     notes.push_back(fmt::format("rotary positions scale attention by {:g}",
                                 config.rope.attention_factor));
   }
-  if (config.parallel_block) notes.push_back("attention and MLP read the same input");
-  if (!config.causal) notes.push_back("attention looks both ways");
-  if (config.embedding_scale != 1.0f) {
-    notes.push_back(fmt::format("embeddings are multiplied by {:g}", config.embedding_scale));
-  }
-  if (config.logit_soft_cap > 0) notes.push_back("logits are soft-capped");
   if (config.tied_embeddings) notes.push_back("embedding and unembedding are the same matrix");
   return notes;
 }
@@ -92,7 +85,7 @@ double arithmetic_of(const ModelConfig& c, std::int64_t sequences, std::int64_t 
   const auto f = static_cast<double>(c.mlp_size);
   const auto t = static_cast<double>(seq_len);
   const double projections = d * q * 2 + d * kv * 2 + d * f * (c.gated_mlp ? 3 : 2);
-  const double attention = q * t * (c.causal ? 1 : 2);  // scores and values, half if causal
+  const double attention = q * t;  // scores and values, each half of q * t: causal
   return 2 * (projections + attention) * t * static_cast<double>(sequences * c.layers);
 }
 
