@@ -2,7 +2,7 @@
 
 TRACE is what `massact trace MODEL --site NAME … --out TRACE.safetensors` writes: a tensor `tokens`
 (integers) and one tensor per site under its name; several sequences are told apart by a prefix
-`seq{n}/`. Sites are compared in fp32 with the tolerance of the parity tests: per element
+`seq{n}/`. Models with an attention variant are judged by variants.py. Sites are compared in fp32 with the tolerance of the parity tests: per element
 |a-b| <= 1e-4 |b| + 1e-4 RMS of that token's vector, massive scalars left out of the RMS, -inf equal.
 
 Run: python check_sites.py MODEL_DIRECTORY TRACE.safetensors [--tolerance 1e-4]
@@ -10,6 +10,7 @@ Exit status 1 if any site disagrees or is unknown.
 """
 
 import argparse
+import json
 import pathlib
 import sys
 
@@ -18,6 +19,7 @@ import transformers
 from safetensors.torch import load_file
 
 import sites
+import variants
 
 
 def row_rms(values):
@@ -52,6 +54,17 @@ def split_sequences(trace):
     return sequences
 
 
+def expected_sites(folder, tokens):
+    """HF's values, or the fp64 reference's for a model with an attention variant."""
+    config = json.loads((folder / "config.json").read_text())
+    if config.get("massact", {}).get("attention", "default") != "default":
+        return variants.sites(folder, tokens)
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager"
+    )
+    return sites.capture(model.eval(), tokens)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("model", type=pathlib.Path)
@@ -59,13 +72,11 @@ def main():
     parser.add_argument("--tolerance", type=float, default=1e-4)
     arguments = parser.parse_args()
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
 
     failures = 0
     for prefix, trace in sorted(split_sequences(load_file(arguments.trace)).items()):
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            arguments.model, dtype=torch.float32, attn_implementation="eager"
-        ).eval()
-        expected = sites.capture(model, trace.pop("tokens").flatten().tolist())
+        expected = expected_sites(arguments.model, trace.pop("tokens").flatten().tolist())
         for name, got in sorted(trace.items()):
             if name not in expected:
                 worst, message = None, "no such site in this family"

@@ -45,10 +45,6 @@ std::string Rule::to_string() const {
   return fmt::format("{},{}", min_abs, min_ratio);
 }
 
-bool Rule::met_by(double abs, double median) const {
-  return abs > min_abs && abs >= min_ratio * median;
-}
-
 std::string_view name_of(Label label) {
   switch (label) {
     case Label::massive:

@@ -34,7 +34,9 @@ struct Rule {
 
   /// True if a value of magnitude `abs` in a sequence with this `median` meets the rule. Not for
   /// `automatic`, which needs the whole tail.
-  bool met_by(double abs, double median) const;
+  bool met_by(double abs, double median) const {
+    return abs > min_abs && abs >= min_ratio * median;
+  }
 
   bool operator==(const Rule&) const = default;
 };
@@ -48,6 +50,10 @@ enum class Label : std::uint8_t {
 
 /// "massive", "large", "not massive".
 std::string_view name_of(Label label);
+
+/// Under the automatic rule, in medians: what is called massive, and what is mentioned at all.
+inline constexpr double kMassiveRatio = 50.0;
+inline constexpr double kLargeRatio = 10.0;
 
 /// What a position of a sequence is, for people: implemented over a corpus (text) or images.
 class PositionLabels {

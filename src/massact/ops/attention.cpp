@@ -1,0 +1,142 @@
+#include "massact/ops/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "massact/base/error.h"
+#include "massact/ops/cpu/attention_f32.h"
+#include "massact/ops/cpu/attention_tiles.h"
+
+namespace massact::ops {
+namespace {
+
+constexpr float kMasked = -std::numeric_limits<float>::infinity();
+
+void require_size(std::span<const float> values, std::int64_t count, std::string_view what) {
+  require(values.empty() || static_cast<std::int64_t>(values.size()) == count, "attention",
+          "expected {} values of {}, got {}", count, what, values.size());
+}
+
+void check_options(const AttentionOptions& o) {
+  require(o.heads > 0 && o.kv_heads > 0 && o.heads % o.kv_heads == 0 && o.head_size > 0,
+          "attention", "expected heads in whole groups, got {} query heads, {} key heads of {}",
+          o.heads, o.kv_heads, o.head_size);
+  require_size(o.alibi_slopes, o.heads, "ALiBi slopes");
+  require_size(o.slot_key, o.kv_heads * o.head_size, "the slot's key");
+  require_size(o.slot_value, o.kv_heads * o.head_size, "the slot's value");
+  require_size(o.slot_logit, o.heads, "the slot's logit");
+  require(o.slot_key.empty() || o.slot_logit.empty(), "attention",
+          "expected a key or a logit for the slot, got both");
+  require(o.slot_value.empty() || o.has_slot(), "attention",
+          "expected a key or a logit beside the slot's value, got neither");
+  require(o.clip_gamma <= 0 && o.clip_eta >= 1, "attention",
+          "expected gamma <= 0 and eta >= 1 for the clipped softmax, got {} and {}", o.clip_gamma,
+          o.clip_eta);
+}
+
+void require_cols(ConstFloatMatrix x, std::int64_t cols, std::string_view what) {
+  require(x.cols == cols, "attention", "expected {} with {} columns, got {}", what, cols, x.cols);
+}
+
+std::int64_t kv_head_of(const AttentionOptions& o, std::int64_t head) {
+  require(head >= 0 && head < o.heads, "attention", "expected a head below {}, got {}", o.heads,
+          head);
+  return head / (o.heads / o.kv_heads);
+}
+
+float capped(float score, float cap) { return cap > 0 ? cap * std::tanh(score / cap) : score; }
+
+}  // namespace
+
+void attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
+               std::span<const RowRange> sequences, const AttentionOptions& options, FloatMatrix z,
+               Threads& threads) {
+  check_options(options);
+  require_cols(q, options.heads * options.head_size, "q");
+  require_cols(z, options.heads * options.head_size, "z");
+  require_cols(k, options.kv_heads * options.head_size, "k");
+  require_cols(v, options.kv_heads * options.head_size, "v");
+  const std::int64_t rows = std::min({q.rows, k.rows, v.rows, z.rows});
+  for (const RowRange& s : sequences) {
+    require(s.first >= 0 && s.count > 0 && s.first <= rows - s.count, "attention",
+            "expected sequences within {} rows, got {} rows from {}", rows, s.count, s.first);
+  }
+  const auto kernel = cpu::attention_kernel_f32(options.head_size);
+  cpu::tiled_attention(q, k, v, sequences, options, *kernel, z, threads);
+}
+
+void attention_scores(ConstFloatMatrix q, ConstFloatMatrix k, const AttentionOptions& options,
+                      std::int64_t head, std::int64_t first_query, FloatMatrix scores) {
+  check_options(options);
+  const std::int64_t c = options.head_size, keys = k.rows, kv_head = kv_head_of(options, head);
+  const std::int64_t slots = options.has_slot() ? 1 : 0;
+  require_cols(q, options.heads * c, "q");
+  require_cols(k, options.kv_heads * c, "k");
+  require_cols(scores, keys + slots, "scores");
+  require(first_query >= 0 && first_query <= q.rows - scores.rows, "attention",
+          "expected queries below {}, got {} from {}", q.rows, scores.rows, first_query);
+  const auto h = static_cast<std::size_t>(head);
+  const float slope = options.alibi_slopes.empty() ? 0.0f : options.alibi_slopes[h];
+  for (std::int64_t r = 0; r < scores.rows; ++r) {
+    const std::int64_t i = first_query + r;
+    const float* query = q.row(i) + head * c;
+    float* out = scores.row(r);
+    if (!options.slot_logit.empty()) *out++ = options.slot_logit[h];
+    if (!options.slot_key.empty()) {
+      const float* key = options.slot_key.data() + kv_head * c;
+      *out++ = capped(options.scale * cpu::dot(query, key, c), options.soft_cap);
+    }
+    const cpu::VisibleKeys visible = cpu::visible_keys(options, i, keys);
+    std::fill_n(out, keys, kMasked);
+    for (std::int64_t j = visible.first; j < visible.last; ++j) {
+      const float score = options.scale * cpu::dot(query, k.row(j) + kv_head * c, c);
+      out[j] = capped(score, options.soft_cap) + slope * static_cast<float>(j - i);
+    }
+  }
+}
+
+void attention_pattern(FloatMatrix scores, const AttentionOptions& options) {
+  check_options(options);
+  for (std::int64_t r = 0; r < scores.rows; ++r) {
+    float* row = scores.row(r);
+    if (options.kind == AttentionKind::sigmoid) {
+      cpu::sigmoid_row(row, scores.cols);
+      continue;
+    }
+    const float max = cpu::max_row(row, scores.cols);
+    const double sum = cpu::exp_row(row, scores.cols, max == kMasked ? 0.0f : max);
+    // A row of -inf only: the weights are zero already.
+    const float factor = sum == 0 ? 1.0f : static_cast<float>(1.0 / sum);
+    cpu::scale_row(row, factor, scores.cols, row);
+    if (options.clip_gamma == 0.0f && options.clip_eta == 1.0f) continue;
+    for (float& p : std::span(row, static_cast<std::size_t>(scores.cols))) {
+      p = std::clamp((options.clip_eta - options.clip_gamma) * p + options.clip_gamma, 0.0f, 1.0f);
+    }
+  }
+}
+
+void attention_apply(ConstFloatMatrix pattern, ConstFloatMatrix v, const AttentionOptions& options,
+                     std::int64_t head, FloatMatrix z) {
+  check_options(options);
+  const std::int64_t c = options.head_size, kv_head = kv_head_of(options, head);
+  const std::int64_t slots = options.has_slot() ? 1 : 0;
+  require_cols(v, options.kv_heads * c, "v");
+  require_cols(z, c, "z");
+  require_cols(pattern, v.rows + slots, "the pattern");
+  require(pattern.rows == z.rows, "attention", "expected {} rows of z, got {}", pattern.rows,
+          z.rows);
+  for (std::int64_t r = 0; r < z.rows; ++r) {
+    const float* p = pattern.row(r);
+    std::fill_n(z.row(r), c, 0.0f);
+    if (slots > 0 && !options.slot_value.empty()) {
+      cpu::scale_row(options.slot_value.data() + kv_head * c, p[0], c, z.row(r));
+    }
+    for (std::int64_t j = 0; j < v.rows; ++j) {
+      if (p[slots + j] == 0.0f) continue;
+      cpu::add_scaled_row(v.row(j) + kv_head * c, p[slots + j], c, z.row(r));
+    }
+  }
+}
+
+}  // namespace massact::ops

@@ -1,0 +1,256 @@
+// The walk of tiled attention: one task per (sequence, head, tile of queries) passes over the tiles
+// of keys that its queries see, keeping a running maximum, sum and output per query (the online
+// softmax). Keys and values are packed once per sequence and key head.
+#include "massact/ops/cpu/attention_tiles.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+namespace massact::ops::cpu {
+namespace {
+
+constexpr std::int64_t kQueryTile = 96;            // whole blocks of every kernel
+constexpr std::int64_t kPackedBytes = 64ll << 20;  // packed keys and values kept at a time
+constexpr float kMasked = -std::numeric_limits<float>::infinity();
+
+std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+/// A sequence whose keys and values are packed at `packed`: per key head the tiles of keys, then
+/// the tiles of values.
+struct PackedSequence {
+  RowRange rows;
+  std::int64_t key_tiles = 0;
+  std::byte* packed = nullptr;
+};
+
+class Attention {
+ public:
+  Attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
+            const AttentionOptions& options, const AttentionKernel& kernel, FloatMatrix z)
+      : q_(q), k_(k), v_(v), options_(options), kernel_(kernel), z_(z) {}
+
+  std::int64_t packed_bytes(const RowRange& rows) const {
+    return options_.kv_heads * divide_up(rows.count, kKeyTile) * tile_bytes();
+  }
+  /// All of `sequences`, which fit `packed` together.
+  void run(std::span<const RowRange> sequences, std::byte* packed, Threads& threads) const;
+
+ private:
+  struct Tile;  // the queries of a task with their running state
+
+  std::int64_t tile_bytes() const { return kernel_.key_tile_bytes() + kernel_.value_tile_bytes(); }
+  const std::byte* keys_of(const PackedSequence& s, std::int64_t kv_head, std::int64_t tile) const {
+    return s.packed + (kv_head * s.key_tiles + tile) * tile_bytes();
+  }
+  void pack_tile(const PackedSequence& s, std::int64_t kv_head, std::int64_t tile) const;
+  void run_tile(const PackedSequence& s, std::int64_t head, std::int64_t first_query) const;
+  float slot_score(const float* query, std::int64_t head) const;
+  void start(const Tile& tile, ScoreMode mode) const;
+  void pass(const Tile& tile, const PackedSequence& s, ScoreMode mode) const;
+  void process_block(const Tile& tile, const PackedSequence& s, std::int64_t block,
+                     std::int64_t key_tile, ScoreMode mode) const;
+
+  ConstFloatMatrix q_, k_, v_;
+  const AttentionOptions& options_;
+  const AttentionKernel& kernel_;
+  FloatMatrix z_;
+};
+
+struct Attention::Tile {
+  std::int64_t head, kv_head, first_query, rows;
+  ConstFloatMatrix queries;  // [rows, c]
+  std::byte* packed_queries;
+  float *scores, *out, *maximum, *sum, *correction;
+};
+
+void Attention::run(std::span<const RowRange> sequences, std::byte* packed,
+                    Threads& threads) const {
+  struct Task {
+    std::int64_t sequence, head, index;  // of a tile of keys, or the first query
+  };
+  std::vector<PackedSequence> all;
+  std::vector<Task> packs, tiles;
+  for (const RowRange& rows : sequences) {
+    const auto s = static_cast<std::int64_t>(all.size());
+    all.push_back({rows, divide_up(rows.count, kKeyTile), packed});
+    packed += packed_bytes(rows);
+    for (std::int64_t g = 0; g < options_.kv_heads; ++g) {
+      for (std::int64_t t = 0; t < all.back().key_tiles; ++t) packs.push_back({s, g, t});
+    }
+    // The last queries see the most keys: they go first, so that threads finish together.
+    for (std::int64_t t = divide_up(rows.count, kQueryTile) - 1; t >= 0; --t) {
+      for (std::int64_t h = 0; h < options_.heads; ++h) tiles.push_back({s, h, t * kQueryTile});
+    }
+  }
+  threads.parallel_for(static_cast<std::int64_t>(packs.size()), [&](std::int64_t i, int) {
+    const Task& task = packs[static_cast<std::size_t>(i)];
+    pack_tile(all[static_cast<std::size_t>(task.sequence)], task.head, task.index);
+  });
+  threads.parallel_for(static_cast<std::int64_t>(tiles.size()), [&](std::int64_t i, int) {
+    const Task& task = tiles[static_cast<std::size_t>(i)];
+    run_tile(all[static_cast<std::size_t>(task.sequence)], task.head, task.index);
+  });
+}
+
+void Attention::pack_tile(const PackedSequence& s, std::int64_t kv_head, std::int64_t tile) const {
+  const std::int64_t c = kernel_.head_size();
+  const std::int64_t first = tile * kKeyTile;
+  const std::int64_t count = std::min(kKeyTile, s.rows.count - first);
+  const auto part = [&](ConstFloatMatrix x) {
+    return x.slice_rows(s.rows.first + first, count).slice_cols(kv_head * c, c);
+  };
+  std::byte* out = s.packed + (kv_head * s.key_tiles + tile) * tile_bytes();
+  kernel_.pack_keys(part(k_), out);
+  kernel_.pack_values(part(v_), out + kernel_.key_tile_bytes());
+}
+
+float Attention::slot_score(const float* query, std::int64_t head) const {
+  if (!options_.slot_logit.empty()) return options_.slot_logit[static_cast<std::size_t>(head)];
+  const std::int64_t c = kernel_.head_size();
+  const float* key = options_.slot_key.data() + head / (options_.heads / options_.kv_heads) * c;
+  const float score = options_.scale * dot(query, key, c);
+  return options_.soft_cap > 0 ? options_.soft_cap * std::tanh(score / options_.soft_cap) : score;
+}
+
+// State before the first key: nothing, or the slot as if it were the first key.
+void Attention::start(const Tile& tile, ScoreMode mode) const {
+  const std::int64_t c = kernel_.head_size(), stride = kernel_.out_stride();
+  std::fill_n(tile.out, kQueryTile * stride, 0.0f);
+  for (std::int64_t r = 0; r < tile.rows; ++r) {
+    const bool slot = options_.has_slot();
+    const float score = slot ? slot_score(tile.queries.row(r), tile.head) : kMasked;
+    float weight = slot ? 1.0f : 0.0f;
+    switch (mode) {
+      case ScoreMode::sigmoid:
+        sigmoid_row(&(weight = score), 1);
+        break;
+      case ScoreMode::clipped:
+        if (tile.sum[r] > 0) {
+          const float p = std::exp(score - tile.maximum[r]) / tile.sum[r];
+          weight = std::clamp((options_.clip_eta - options_.clip_gamma) * p + options_.clip_gamma,
+                              0.0f, 1.0f);
+        }
+        break;
+      case ScoreMode::online:
+      case ScoreMode::statistics:
+        if (score == kMasked) weight = 0.0f;
+        tile.maximum[r] = score;
+        tile.sum[r] = weight;
+        break;
+    }
+    if (slot && !options_.slot_value.empty()) {
+      scale_row(options_.slot_value.data() + tile.kv_head * c, weight, c, tile.out + r * stride);
+    }
+  }
+}
+
+void Attention::process_block(const Tile& tile, const PackedSequence& s, std::int64_t block,
+                              std::int64_t key_tile, ScoreMode mode) const {
+  const std::int64_t first_row = block * kernel_.block_rows();
+  const std::int64_t rows = std::min(kernel_.block_rows(), tile.rows - first_row);
+  const std::int64_t first_query = tile.first_query + first_row;
+  const std::int64_t first_key = key_tile * kKeyTile;
+  // The first query sees the earliest key, the last one the latest.
+  const auto column = [&](std::int64_t key) {
+    return std::clamp<std::int64_t>(key - first_key, 0, kKeyTile);
+  };
+  const Columns seen = {column(visible_keys(options_, first_query, s.rows.count).first),
+                        column(visible_keys(options_, first_query + rows - 1, s.rows.count).last)};
+  if (seen.first >= seen.last) return;
+  const Columns steps = {seen.first / kKeyStep * kKeyStep,
+                         divide_up(seen.last, kKeyStep) * kKeyStep};
+  const std::byte* keys = keys_of(s, tile.kv_head, key_tile);
+  kernel_.scores(tile.packed_queries + block * kernel_.query_bytes(), keys, steps, tile.scores);
+  const float slope = options_.alibi_slopes.empty()
+                          ? 0.0f
+                          : options_.alibi_slopes[static_cast<std::size_t>(tile.head)];
+  weigh_scores({tile.scores, rows, first_query, first_key, s.rows.count, steps, slope,
+                tile.maximum + first_row, tile.sum + first_row, tile.correction},
+               options_, mode);
+  if (mode == ScoreMode::statistics) return;
+  kernel_.accumulate(tile.scores, keys + kernel_.key_tile_bytes(), seen, tile.correction,
+                     tile.out + first_row * kernel_.out_stride());
+}
+
+void Attention::pass(const Tile& tile, const PackedSequence& s, ScoreMode mode) const {
+  start(tile, mode);
+  const auto keys_first = visible_keys(options_, tile.first_query, s.rows.count).first;
+  const auto keys_last =
+      visible_keys(options_, tile.first_query + tile.rows - 1, s.rows.count).last;
+  const std::int64_t blocks = divide_up(tile.rows, kernel_.block_rows());
+  for (std::int64_t t = keys_first / kKeyTile; t < divide_up(keys_last, kKeyTile); ++t) {
+    for (std::int64_t block = 0; block < blocks; ++block) process_block(tile, s, block, t, mode);
+  }
+}
+
+// A thread's memory for one tile of queries, kept between calls.
+struct TileMemory {
+  Buffer<std::byte> queries;
+  Buffer<float> scores, out;
+  alignas(64) float maximum[kQueryTile], sum[kQueryTile], correction[kQueryTile];
+};
+
+void Attention::run_tile(const PackedSequence& s, std::int64_t head,
+                         std::int64_t first_query) const {
+  static thread_local TileMemory memory;
+  const std::int64_t c = kernel_.head_size(), block_rows = kernel_.block_rows();
+  memory.queries.reserve_discarding(kQueryTile / block_rows * kernel_.query_bytes());
+  memory.scores.reserve_discarding(block_rows * kKeyTile);
+  memory.out.reserve_discarding(kQueryTile * kernel_.out_stride());
+  // Rows of a block beyond the last query are computed too and dropped.
+  std::fill_n(memory.scores.data(), block_rows * kKeyTile, 0.0f);
+  std::fill_n(memory.correction, kQueryTile, 1.0f);
+
+  const std::int64_t rows = std::min(kQueryTile, s.rows.count - first_query);
+  const std::int64_t first_row = s.rows.first + first_query;
+  const Tile tile = {head,
+                     head / (options_.heads / options_.kv_heads),
+                     first_query,
+                     rows,
+                     q_.slice_rows(first_row, rows).slice_cols(head * c, c),
+                     memory.queries.data(),
+                     memory.scores.data(),
+                     memory.out.data(),
+                     memory.maximum,
+                     memory.sum,
+                     memory.correction};
+  for (std::int64_t r = 0; r < rows; r += block_rows) {
+    kernel_.pack_queries(tile.queries.slice_rows(r, std::min(block_rows, rows - r)), options_.scale,
+                         tile.packed_queries + r / block_rows * kernel_.query_bytes());
+  }
+
+  const bool sigmoid = options_.kind == AttentionKind::sigmoid;
+  const bool clipped = !sigmoid && (options_.clip_gamma != 0.0f || options_.clip_eta != 1.0f);
+  if (clipped) pass(tile, s, ScoreMode::statistics);
+  pass(tile, s, sigmoid ? ScoreMode::sigmoid : clipped ? ScoreMode::clipped : ScoreMode::online);
+  for (std::int64_t r = 0; r < rows; ++r) {
+    float factor = 1.0f;
+    if (!sigmoid && !clipped) factor = tile.sum[r] == 0.0f ? 0.0f : 1.0f / tile.sum[r];
+    scale_row(tile.out + r * kernel_.out_stride(), factor, c, z_.row(first_row + r) + head * c);
+  }
+}
+
+}  // namespace
+
+void tiled_attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
+                     std::span<const RowRange> sequences, const AttentionOptions& options,
+                     const AttentionKernel& kernel, FloatMatrix z, Threads& threads) {
+  const Attention attention(q, k, v, options, kernel, z);
+  static thread_local Buffer<std::byte> packed;  // the caller's, shared by its workers
+  std::size_t first = 0;
+  while (first < sequences.size()) {
+    std::size_t last = first;
+    std::int64_t bytes = 0;
+    do {
+      bytes += attention.packed_bytes(sequences[last++]);
+    } while (last < sequences.size() &&
+             bytes + attention.packed_bytes(sequences[last]) <= kPackedBytes);
+    packed.reserve_discarding(bytes);
+    attention.run(sequences.subspan(first, last - first), packed.data(), threads);
+    first = last;
+  }
+}
+
+}  // namespace massact::ops::cpu
