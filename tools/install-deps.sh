@@ -6,7 +6,7 @@ set -eu
 packages_of() {
   case $1 in
     build) echo "g++ cmake ninja-build pkg-config ccache libfmt-dev nlohmann-json3-dev" \
-                "libcli11-dev libdnnl-dev libhwy-dev libsentencepiece-dev libpcre2-dev" ;;
+                "libcli11-dev libdnnl-dev libhwy-dev libsentencepiece-dev libpcre2-dev libicu-dev" ;;
     test) echo "libgtest-dev libgmock-dev" ;;
     check) echo "clang-format-14 clang-tidy-14" ;;
     train) echo "libtorch-dev" ;;

@@ -100,6 +100,9 @@ std::unique_ptr<CLI::App> make_app(Action& action) {
   app->require_subcommand(1);
   app->set_help_flag("--help,-h", "Print this help and exit");
   app->footer(kFooter);
+  add_scan(*app, action);
+  add_inspect(*app, action);
+  add_trace(*app, action);
   add_completion(*app, action);
   add_version_flags(*app);
   return app;

@@ -9,6 +9,9 @@ namespace massact {
 
 using Action = std::function<void()>;
 
+void add_scan(CLI::App& app, Action& action);
+void add_inspect(CLI::App& app, Action& action);
+void add_trace(CLI::App& app, Action& action);
 void add_completion(CLI::App& app, Action& action);
 
 }  // namespace massact
