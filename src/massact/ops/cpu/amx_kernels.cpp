@@ -72,15 +72,13 @@ AmxTiles::AmxTiles() { configure_tiles(); }
 AmxTiles::~AmxTiles() { release_tiles(); }
 
 MASSACT_AMX void amx_block(const std::uint16_t* a, const std::uint16_t* b, std::int64_t steps,
-                           float* c, std::int64_t c_stride, bool accumulate,
+                           const float* c, float* out, std::int64_t out_stride,
                            const AmxPrefetch& prefetch_a, const AmxPrefetch& prefetch_b) {
-  const std::int64_t row_bytes = c_stride * 4;
-  float* const below = c + 16 * c_stride;
-  if (accumulate) {
-    _tile_loadd(0, c, row_bytes);
-    _tile_loadd(1, c + 16, row_bytes);
-    _tile_loadd(2, below, row_bytes);
-    _tile_loadd(3, below + 16, row_bytes);
+  if (c != nullptr) {
+    _tile_loadd(0, c, kAmxPanel * 4);
+    _tile_loadd(1, c + 16, kAmxPanel * 4);
+    _tile_loadd(2, c + 16 * kAmxPanel, kAmxPanel * 4);
+    _tile_loadd(3, c + 16 * kAmxPanel + 16, kAmxPanel * 4);
   } else {
     _tile_zero(0);
     _tile_zero(1);
@@ -104,10 +102,11 @@ MASSACT_AMX void amx_block(const std::uint16_t* a, const std::uint16_t* b, std::
     a += kAmxStepElements;
     b += kAmxStepElements;
   }
-  _tile_stored(0, c, row_bytes);
-  _tile_stored(1, c + 16, row_bytes);
-  _tile_stored(2, below, row_bytes);
-  _tile_stored(3, below + 16, row_bytes);
+  float* const below = out + 16 * out_stride;
+  _tile_stored(0, out, out_stride * 4);
+  _tile_stored(1, out + 16, out_stride * 4);
+  _tile_stored(2, below, out_stride * 4);
+  _tile_stored(3, below + 16, out_stride * 4);
 }
 
 MASSACT_AMX void amx_register_products(std::int64_t steps) {

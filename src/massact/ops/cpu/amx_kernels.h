@@ -29,9 +29,10 @@ class AmxTiles {
   AmxTiles& operator=(const AmxTiles&) = delete;
 };
 
-/// c[32][32] (+)= panel a · panel bᵀ, c_stride in floats; `accumulate` false starts from zero.
-void amx_block(const std::uint16_t* a, const std::uint16_t* b, std::int64_t steps, float* c,
-               std::int64_t c_stride, bool accumulate, const AmxPrefetch& prefetch_a,
+/// out[32][32] = (c +) panel a · panel bᵀ; c, the sum so far, is a dense block or null; out_stride
+/// in floats.
+void amx_block(const std::uint16_t* a, const std::uint16_t* b, std::int64_t steps, const float* c,
+               float* out, std::int64_t out_stride, const AmxPrefetch& prefetch_a,
                const AmxPrefetch& prefetch_b);
 
 /// Copies rows x columns of a 32x32 block. With `stream`, whole aligned blocks are written past the

@@ -156,12 +156,16 @@ void AmxMatrix::multiply_block(const PackedRows& a, std::int64_t mb, std::int64_
         const AmxPrefetch prefetch_b = {
             b + (j + 1) * panel_elements + i * panel_elements / row_panels,
             kStepBytes / row_panels};
-        amx_block(a_panels + i * panel_elements, b + j * panel_elements, block.steps, c, kAmxPanel,
-                  kb > 0, prefetch_a, prefetch_b);
-        if (!last) continue;
         const std::int64_t row = first_row + i * kAmxPanel, out = first_out + j * kAmxPanel;
-        amx_copy_block(c, std::min(kAmxPanel, y.rows - row), std::min(kAmxPanel, n_ - out),
-                       y.row(row) + out, y.stride, stream);
+        const std::int64_t y_rows = std::min(kAmxPanel, y.rows - row);
+        const std::int64_t y_columns = std::min(kAmxPanel, n_ - out);
+        const bool direct = last && !stream && y_rows == kAmxPanel && y_columns == kAmxPanel;
+        amx_block(a_panels + i * panel_elements, b + j * panel_elements, block.steps,
+                  kb > 0 ? c : nullptr, direct ? y.row(row) + out : c,
+                  direct ? y.stride : kAmxPanel, prefetch_a, prefetch_b);
+        if (last && !direct) {
+          amx_copy_block(c, y_rows, y_columns, y.row(row) + out, y.stride, stream);
+        }
       }
     }
   }
