@@ -14,9 +14,9 @@
 
 namespace massact::testing_support {
 
-/// Where the golden models are.
-inline std::filesystem::path golden_models() {
-  return std::filesystem::path(MASSACT_SOURCE_DIR) / "tests" / "golden" / "models";
+/// Where the oracles' outputs are.
+inline std::filesystem::path golden_folder() {
+  return std::filesystem::path(MASSACT_SOURCE_DIR) / "tests" / "golden";
 }
 
 /// Values of sites by (sequence, site name), flattened in the order of the site table's shapes.

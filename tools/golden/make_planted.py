@@ -41,6 +41,8 @@ WRITER, ERASER = 1, 4  # blocks
 NEURON_START, NEURON_STOP = 13, 29
 SINK_FROM, SINK_TO = 2, 5  # blocks [2, 5) have the sink
 DECAY = 2e-4  # of the fitted unembedding
+# For the massive tokens nothing but rounding: fp32 and fp64 agree on it by luck.
+LEFT_TO_ROUNDING = {f"blocks.{ERASER}.mlp.hook_pre_linear"}
 ROTARY_SLOW = HEAD // 2 - 1  # rotates by 0.001 per position: as good as position-free
 
 
@@ -200,7 +202,7 @@ def write_sites(folder, model, chunks, stop_id):
         tensors[f"seq{n}/tokens"] = torch.tensor(tokens)
         for name, value in values.items():
             worst, _ = check_sites.verdict(value, exact[name], 1e-4)
-            if worst < 0.2:
+            if worst < 0.2 and name not in LEFT_TO_ROUNDING:
                 tensors[f"seq{n}/{name}"] = value
             else:
                 dropped.add(name)

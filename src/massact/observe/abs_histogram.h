@@ -5,14 +5,10 @@
 #include <cstdint>
 #include <vector>
 
-namespace massact {
+namespace massact::observe {
 
 /// The probabilities of the quantiles of |h| that are kept.
 inline constexpr std::array<double, 7> kQuantiles{0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9999};
-
-}  // namespace massact
-
-namespace massact::observe {
 
 /// Counts of |h| in 4096 bins per octave (the upper 20 bits of the float without its sign).
 /// Integers: merging in any order gives the same. About 1 MB for the values of a real layer.

@@ -11,18 +11,33 @@
 
 namespace massact::observe {
 
-/// Lower medians of |h| over the other values of a scalar's row (token) and column (dimension);
-/// 0 where there are no others.
-struct Background {
-  float token_median = 0.0f;
-  float dimension_median = 0.0f;
+/// The lower median of the magnitudes of a row or column without one of them.
+class OtherMedian {
+ public:
+  OtherMedian() = default;
+  /// Reorders `magnitudes`.
+  explicit OtherMedian(std::span<float> magnitudes);
+
+  /// Without one value of this magnitude; 0 if it is the only one.
+  float without(float magnitude) const;
+
+ private:
+  std::size_t count_ = 0;
+  float at_ = 0.0f, next_ = 0.0f;  // the two neighbouring order statistics that it can be
 };
 
-/// The backgrounds of `scalars`, which lie in `values`.
-std::vector<Background> backgrounds(ConstFloatMatrix values, std::span<const Scalar> scalars,
-                                    Threads& threads);
+/// One dimension of a hidden state.
+struct Column {
+  Scalar peak;  ///< its largest |h|, at the first position that has it
+  OtherMedian median;
+};
 
-/// The largest |h| of each of the given columns (at the first position, if several share it).
-std::vector<Scalar> column_peaks(ConstFloatMatrix values, std::span<const std::int32_t> dimensions);
+/// The columns at `dimensions`, in that order.
+std::vector<Column> read_columns(ConstFloatMatrix values, std::span<const std::int32_t> dimensions,
+                                 Threads& threads);
+
+/// Medians of the rows at `positions`, in that order.
+std::vector<OtherMedian> read_rows(ConstFloatMatrix values, std::span<const std::int32_t> positions,
+                                   Threads& threads);
 
 }  // namespace massact::observe

@@ -20,8 +20,10 @@ constexpr std::uint32_t kSixBits = 0x40c00000u;  // 6.0f
 // Bins, column counts and column maxima of one row. Returns nothing: all of it is in `pass`.
 HWY_ATTR void scan_row_bits(const float* HWY_RESTRICT row, std::size_t n, FirstPass& pass) {
   const hn::ScalableTag<std::uint32_t> du;
+  const hn::RebindToSigned<decltype(du)> di;  // magnitudes are positive as signed integers, too
   const std::size_t lanes = hn::Lanes(du);
-  const auto mask = hn::Set(du, kAbsMask), six = hn::Set(du, kSixBits), one = hn::Set(du, 1u);
+  const auto mask = hn::Set(du, kAbsMask), one = hn::Set(du, 1u);
+  const auto below_six = hn::Set(di, static_cast<std::int32_t>(kSixBits - 1));
   auto max = hn::Set(du, pass.max_bits), min = hn::Set(du, pass.min_bits);
   const auto* words = reinterpret_cast<const std::uint32_t*>(row);
   std::size_t c = 0;
@@ -31,7 +33,8 @@ HWY_ATTR void scan_row_bits(const float* HWY_RESTRICT row, std::size_t n, FirstP
     max = hn::Max(max, bits);
     min = hn::Min(min, hn::Sub(bits, one));  // zero wraps to the largest
     // A true lane is all ones, that is minus one.
-    const auto is_outlier = hn::VecFromMask(du, hn::Ge(bits, six));
+    const auto is_outlier =
+        hn::BitCast(du, hn::VecFromMask(di, hn::Gt(hn::BitCast(di, bits), below_six)));
     hn::StoreU(hn::Sub(hn::LoadU(du, pass.outlier_counts + c), is_outlier), du,
                pass.outlier_counts + c);
     hn::StoreU(hn::Max(hn::LoadU(du, pass.column_max + c), bits), du, pass.column_max + c);
@@ -132,8 +135,8 @@ class Collector {
       if (bin == pass_.targets[i]) ++refined_[i * kRefineCount + (bits & (kRefineCount - 1))];
     }
     if (bin < pass_.top_bin) return;
-    top_.push_back({bits, static_cast<std::int32_t>(position),
-                    static_cast<std::int32_t>(dimension), value});
+    top_.push_back(
+        {bits, static_cast<std::int32_t>(position), static_cast<std::int32_t>(dimension), value});
     // Plateaus (all values in one bin) must not make the list long.
     if (top_.size() - first_ >= 4 * pass_.top_k + 64) trim();
   }
@@ -154,26 +157,28 @@ class Collector {
 
 HWY_ATTR void second_pass(ConstFloatMatrix block, std::int64_t first_row, const SecondPass& pass,
                           std::vector<Scalar>& top, std::uint32_t* refined) {
-  const hn::ScalableTag<std::uint32_t> du;
-  const std::size_t lanes = hn::Lanes(du), n = static_cast<std::size_t>(block.cols);
-  const auto mask = hn::Set(du, kAbsMask), top_bin = hn::Set(du, pass.top_bin);
+  const hn::ScalableTag<std::int32_t> di;
+  const std::size_t lanes = hn::Lanes(di), n = static_cast<std::size_t>(block.cols);
+  const auto mask = hn::Set(di, static_cast<std::int32_t>(kAbsMask)),
+             below_top = hn::Set(di, static_cast<std::int32_t>(pass.top_bin) - 1);
+  const auto set = [di](std::uint32_t bin) { return hn::Set(di, static_cast<std::int32_t>(bin)); };
   static_assert(SecondPass::kMaxTargets == 8);
-  const auto t0 = hn::Set(du, pass.targets[0]), t1 = hn::Set(du, pass.targets[1]);
-  const auto t2 = hn::Set(du, pass.targets[2]), t3 = hn::Set(du, pass.targets[3]);
-  const auto t4 = hn::Set(du, pass.targets[4]), t5 = hn::Set(du, pass.targets[5]);
-  const auto t6 = hn::Set(du, pass.targets[6]), t7 = hn::Set(du, pass.targets[7]);
+  const auto t0 = set(pass.targets[0]), t1 = set(pass.targets[1]);
+  const auto t2 = set(pass.targets[2]), t3 = set(pass.targets[3]);
+  const auto t4 = set(pass.targets[4]), t5 = set(pass.targets[5]);
+  const auto t6 = set(pass.targets[6]), t7 = set(pass.targets[7]);
   Collector collector(pass, top, refined);
   for (std::int64_t r = 0; r < block.rows; ++r) {
     const float* row = block.row(r);
-    const auto* words = reinterpret_cast<const std::uint32_t*>(row);
+    const auto* words = reinterpret_cast<const std::int32_t*>(row);
     std::size_t c = 0;
     for (; c + lanes <= n; c += lanes) {
-      const auto bin = hn::ShiftRight<kRefineBits>(hn::And(hn::LoadU(du, words + c), mask));
+      const auto bin = hn::ShiftRight<kRefineBits>(hn::And(hn::LoadU(di, words + c), mask));
       const auto low = hn::Or(hn::Or(hn::Eq(bin, t0), hn::Eq(bin, t1)),
                               hn::Or(hn::Eq(bin, t2), hn::Eq(bin, t3)));
       const auto high = hn::Or(hn::Or(hn::Eq(bin, t4), hn::Eq(bin, t5)),
                                hn::Or(hn::Eq(bin, t6), hn::Eq(bin, t7)));
-      if (HWY_LIKELY(hn::AllFalse(du, hn::Or(hn::Or(low, high), hn::Ge(bin, top_bin))))) continue;
+      if (HWY_LIKELY(hn::AllFalse(di, hn::Or(hn::Or(low, high), hn::Gt(bin, below_top))))) continue;
       for (std::size_t i = c; i < c + lanes; ++i) collector.visit(row[i], first_row + r, i);
     }
     for (; c < n; ++c) collector.visit(row[c], first_row + r, c);
@@ -208,8 +213,7 @@ void PowerSums::merge(const PowerSums& other) {
   const double delta = other.mean - mean, step = delta / n;
   const double cross = a * b * delta * step;  // delta^2 a b / n
   m4 += other.m4 + cross * step * step * (a * a - a * b + b * b) +
-        6.0 * step * step * (a * a * other.m2 + b * b * m2) +
-        4.0 * step * (a * other.m3 - b * m3);
+        6.0 * step * step * (a * a * other.m2 + b * b * m2) + 4.0 * step * (a * other.m3 - b * m3);
   m3 += other.m3 + cross * step * (a - b) + 3.0 * step * (a * other.m2 - b * m2);
   m2 += other.m2 + cross;
   mean += b * step;

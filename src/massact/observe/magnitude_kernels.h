@@ -29,6 +29,8 @@ struct PowerSums {
   /// The sums of the union (Pebay 2008, "Formulas for robust, one-pass parallel computation of
   /// covariances and arbitrary-order statistical moments", eq. 2.1 ff.).
   void merge(const PowerSums& other);
+
+  bool operator==(const PowerSums&) const = default;
 };
 
 /// What one thread gathers in the first pass; integers only, so any order of blocks is the same.
@@ -68,9 +70,9 @@ inline bool larger(const Scalar& a, const Scalar& b) {
 /// What the second pass looks for.
 struct SecondPass {
   static constexpr std::size_t kMaxTargets = 8;
-  std::uint32_t top_bin = 0;                    ///< collect values in this bin and above
-  std::size_t top_k = 0;                        ///< only the top_k largest of a block are needed
-  std::uint32_t targets[kMaxTargets] = {};      ///< refine these bins; unused ones repeat another
+  std::uint32_t top_bin = 0;                ///< collect values in this bin and above
+  std::size_t top_k = 0;                    ///< only the top_k largest of a block are needed
+  std::uint32_t targets[kMaxTargets] = {};  ///< refine these bins; unused ones repeat another
   std::size_t target_count = 0;
 };
 

@@ -26,8 +26,8 @@ void MagnitudePasses::prepare(std::int64_t width, Threads& threads) {
   for (PerWorker& w : workers_) {
     if (!w.histogram) {
       // calloc: only the octaves that occur ever take memory. One more octave for inf and NaN.
-      w.histogram.reset(static_cast<std::uint32_t*>(
-          std::calloc(kBins + kBinsPerOctave, sizeof(std::uint32_t))));
+      w.histogram.reset(
+          static_cast<std::uint32_t*>(std::calloc(kBins + kBinsPerOctave, sizeof(std::uint32_t))));
       require(w.histogram != nullptr, "memory", "expected {} more bytes for a histogram",
               (kBins + kBinsPerOctave) * sizeof(std::uint32_t));
     }
@@ -43,12 +43,12 @@ void MagnitudePasses::first_pass(ConstFloatMatrix values, Threads& threads) {
   std::vector<BlockSums> block_sums(static_cast<std::size_t>(blocks));
   std::vector<FirstPass> passes;
   for (PerWorker& w : workers_) {
-    passes.push_back({w.histogram.get(), w.outlier_counts.data(), w.column_max.data(),
-                      w.bins.data()});
+    passes.push_back(
+        {w.histogram.get(), w.outlier_counts.data(), w.column_max.data(), w.bins.data()});
   }
   threads.parallel_for(blocks, [&](std::int64_t b, int worker) {
     const std::int64_t rows = std::min(step, values.rows - b * step);
-    block_sums[static_cast<std::size_t>(b)] = first_pass(
+    block_sums[static_cast<std::size_t>(b)] = observe::first_pass(
         values.slice_rows(b * step, rows), passes[static_cast<std::size_t>(worker)]);
   });
   sums_ = {};
@@ -145,8 +145,7 @@ Quantiles MagnitudePasses::refine(const std::vector<Rank>& ranks, const SecondPa
 }
 
 std::vector<Scalar> MagnitudePasses::second_pass(ConstFloatMatrix values, std::size_t k,
-                                                       Threads& threads,
-                                                       Quantiles& quantiles) {
+                                                 Threads& threads, Quantiles& quantiles) {
   const auto count = static_cast<std::uint64_t>(values.rows * values.cols);
   const std::vector<Rank> ranks = locate(count);
   SecondPass pass;
@@ -163,7 +162,7 @@ std::vector<Scalar> MagnitudePasses::second_pass(ConstFloatMatrix values, std::s
   std::vector<std::vector<Scalar>> tops(static_cast<std::size_t>(blocks));
   threads.parallel_for(blocks, [&](std::int64_t b, int worker) {
     const std::int64_t rows = std::min(step, values.rows - b * step);
-    second_pass(values.slice_rows(b * step, rows), b * step, pass,
+    observe::second_pass(values.slice_rows(b * step, rows), b * step, pass,
                          tops[static_cast<std::size_t>(b)],
                          workers_[static_cast<std::size_t>(worker)].refined.data());
   });
@@ -185,12 +184,11 @@ std::vector<std::int32_t> MagnitudePasses::peak_dimensions(std::size_t k) const 
   std::vector<std::int32_t> dimensions(max.size());
   std::iota(dimensions.begin(), dimensions.end(), 0);
   const auto end = dimensions.begin() + static_cast<std::ptrdiff_t>(std::min(k, max.size()));
-  std::partial_sort(dimensions.begin(), end, dimensions.end(),
-                    [&](std::int32_t a, std::int32_t b) {
-                      const auto x = max[static_cast<std::size_t>(a)];
-                      const auto y = max[static_cast<std::size_t>(b)];
-                      return x != y ? x > y : a < b;
-                    });
+  std::partial_sort(dimensions.begin(), end, dimensions.end(), [&](std::int32_t a, std::int32_t b) {
+    const auto x = max[static_cast<std::size_t>(a)];
+    const auto y = max[static_cast<std::size_t>(b)];
+    return x != y ? x > y : a < b;
+  });
   dimensions.erase(end, dimensions.end());
   return dimensions;
 }

@@ -9,22 +9,22 @@
 
 #include "massact/base/error.h"
 #include "massact/observe/background.h"
+#include "massact/run/plan.h"
 
-namespace massact {
+namespace massact::observe {
 namespace {
 
-using observe::Scalar;
-
-// Below this many medians nothing is ever reported as large: backgrounds are not needed.
-constexpr double kBackgroundRatio = 10.0;
+// Dimensions compared with each other by the automatic rule.
+constexpr std::size_t kPeaks = 32;
 
 constexpr std::size_t kMedianIndex = 1;
 static_assert(kQuantiles[kMedianIndex] == 0.5);
 
-int layer_of(Site site) {
-  if (site.kind == SiteKind::resid_post) return site.block + 1;
-  if (site.kind == SiteKind::resid_pre && site.block == 0) return 0;
-  fail(name_of(site), "expected a hidden state (resid_post, or resid_pre of block 0)");
+int hidden_state_layer(Site site) {
+  const bool is_embedding = site.kind == SiteKind::resid_pre && site.block == 0;
+  require(is_embedding || site.kind == SiteKind::resid_post, name_of(site),
+          "expected a hidden state (resid_post, or resid_pre of block 0)");
+  return layer_of(site);
 }
 
 [[noreturn]] void fail_not_finite(const SiteView& view, ConstFloatMatrix values) {
@@ -44,13 +44,55 @@ bool meets(const Rule& rule, float value, double median) {
   return rule.met_by(std::abs(static_cast<double>(value)), median);
 }
 
+void sort_unique(std::vector<std::int32_t>& numbers) {
+  std::sort(numbers.begin(), numbers.end());
+  numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+}
+
+std::size_t index_in(const std::vector<std::int32_t>& sorted, std::int32_t number) {
+  const auto at = std::lower_bound(sorted.begin(), sorted.end(), number);
+  return static_cast<std::size_t>(at - sorted.begin());
+}
+
+// Fills `peaks` and the medians of peaks and of the top values that may be reported as large.
+void add_background(ConstFloatMatrix values, const std::vector<std::int32_t>& peak_dimensions,
+                    Threads& threads, SequenceMagnitudes& out) {
+  const auto end_large = std::find_if(out.top.begin(), out.top.end(), [&](const Magnitude& m) {
+    return std::abs(static_cast<double>(m.value)) < kLargeRatio * out.median();
+  });
+  std::vector<std::int32_t> dimensions = peak_dimensions, positions;
+  for (auto m = out.top.begin(); m != end_large; ++m) {
+    dimensions.push_back(m->dimension);
+    positions.push_back(m->position);
+  }
+  sort_unique(dimensions);
+  const auto columns = read_columns(values, dimensions, threads);
+  std::vector<Scalar> peaks;
+  for (const std::int32_t d : peak_dimensions)
+    peaks.push_back(columns[index_in(dimensions, d)].peak);
+  std::sort(peaks.begin(), peaks.end(), larger);
+  for (const Scalar& peak : peaks) {
+    out.peaks.push_back({peak.value, peak.position, peak.dimension, 0.0f, 0.0f});
+    positions.push_back(peak.position);
+  }
+  sort_unique(positions);
+  const auto rows = read_rows(values, positions, threads);
+  const auto complete = [&](Magnitude& m) {
+    const float magnitude = std::abs(m.value);
+    m.token_median = rows[index_in(positions, m.position)].without(magnitude);
+    m.dimension_median = columns[index_in(dimensions, m.dimension)].median.without(magnitude);
+  };
+  std::for_each(out.top.begin(), end_large, complete);
+  std::for_each(out.peaks.begin(), out.peaks.end(), complete);
+}
+
 // Exact also where more scalars meet the strict rule than `top` holds.
 std::int64_t count_strict(ConstFloatMatrix values, const SequenceMagnitudes& sequence) {
   const Rule strict = Rule::strict();
   const double median = sequence.median();
-  const auto in_top = std::count_if(
-      sequence.top.begin(), sequence.top.end(),
-      [&](const Magnitude& m) { return meets(strict, m.value, median); });
+  const auto in_top =
+      std::count_if(sequence.top.begin(), sequence.top.end(),
+                    [&](const Magnitude& m) { return meets(strict, m.value, median); });
   if (in_top < std::ssize(sequence.top)) return in_top;
   std::int64_t count = 0;
   for (std::int64_t r = 0; r < values.rows; ++r) {
@@ -63,7 +105,7 @@ std::int64_t count_strict(ConstFloatMatrix values, const SequenceMagnitudes& seq
 }  // namespace
 
 Magnitudes::Magnitudes(MagnitudeOptions options)
-    : options_(options), passes_(std::make_unique<observe::MagnitudePasses>()) {
+    : options_(options), passes_(std::make_unique<MagnitudePasses>()) {
   require(options.top_k >= 1, "top_k", "expected at least 1, got {}", options.top_k);
 }
 
@@ -78,7 +120,7 @@ void Magnitudes::observe(const SiteView& view, Threads& threads) {
     return;
   }
   // The sequence comes in pieces: medians need all of it.
-    const auto width = static_cast<std::size_t>(view.values.cols);
+  const auto width = static_cast<std::size_t>(view.values.cols);
   require(static_cast<std::size_t>(view.first_position) * width == pending_.size(),
           name_of(view.site), "expected position {} next, got {}", pending_.size() / width,
           view.first_position);
@@ -92,15 +134,20 @@ void Magnitudes::observe(const SiteView& view, Threads& threads) {
 
 void Magnitudes::take(const SiteView& view, ConstFloatMatrix values, Threads& threads) {
   require(values.rows > 0 && values.cols > 0, name_of(view.site), "expected values, got none");
-  LayerMagnitudes& layer = layers_[layer_of(view.site)];
+  LayerMagnitudes& layer = layers_[hidden_state_layer(view.site)];
   require(layer.sequences.empty() || layer.sequences.back().sequence < view.sequence,
           name_of(view.site), "expected a sequence after {}, got {}",
           layer.sequences.empty() ? -1 : layer.sequences.back().sequence, view.sequence);
+  if (layer.tokens == 0) layer.outlier_counts.resize(static_cast<std::size_t>(values.cols));
+  require(values.cols == std::ssize(layer.outlier_counts), name_of(view.site),
+          "expected width {}, got {}", layer.outlier_counts.size(), values.cols);
 
   passes_->first_pass(values, threads);
-  if (passes_->max_bits() >= observe::kInfinityBits) fail_not_finite(view, values);
+  if (passes_->max_bits() >= kInfinityBits) {
+    *passes_ = {};  // its histogram was not moved out
+    fail_not_finite(view, values);
+  }
   passes_->move_histogram(layer.pooled, threads);
-  layer.outlier_counts.resize(static_cast<std::size_t>(values.cols));
   passes_->add_outlier_counts(layer.outlier_counts);
   layer.tokens += static_cast<std::uint64_t>(values.rows);
 
@@ -111,19 +158,12 @@ void Magnitudes::take(const SiteView& view, ConstFloatMatrix values, Threads& th
   result.powers = passes_->sums().powers;
   result.mean_abs = passes_->sums().abs_sum / result.powers.count;
   const auto k = static_cast<std::size_t>(options_.top_k);
-  std::vector<Scalar> scalars = passes_->second_pass(values, k, threads, result.quantiles);
-  const std::size_t top_count = scalars.size();
-  std::vector<observe::Background> background(top_count);
-  if (std::abs(static_cast<double>(scalars[0].value)) >= kBackgroundRatio * result.median()) {
-    auto peaks = observe::column_peaks(values, passes_->peak_dimensions(k));
-    std::sort(peaks.begin(), peaks.end(), observe::larger);
-    scalars.insert(scalars.end(), peaks.begin(), peaks.end());
-    background = observe::backgrounds(values, scalars, threads);
+  const std::vector<Scalar> scalars = passes_->second_pass(values, k, threads, result.quantiles);
+  for (const Scalar& scalar : scalars) {
+    result.top.push_back({scalar.value, scalar.position, scalar.dimension, 0.0f, 0.0f});
   }
-  for (std::size_t i = 0; i < scalars.size(); ++i) {
-    (i < top_count ? result.top : result.peaks)
-        .push_back({scalars[i].value, scalars[i].position, scalars[i].dimension,
-                    background[i].token_median, background[i].dimension_median});
+  if (result.max_abs() >= kLargeRatio * result.median()) {
+    add_background(values, passes_->peak_dimensions(std::min(k, kPeaks)), threads, result);
   }
   result.strict_count = count_strict(values, result);
   layer.sequences.push_back(std::move(result));
@@ -182,8 +222,8 @@ double SequenceMagnitudes::excess_kurtosis() const {
 
 double LayerMagnitudes::quantile_pooled(double probability) const {
   if (pooled.count() == 0) return 0.0;
-  const auto rank = observe::quantile_rank(probability, pooled.count());
+  const auto rank = quantile_rank(probability, pooled.count());
   return static_cast<double>(pooled.order_statistic(rank));
 }
 
-}  // namespace massact
+}  // namespace massact::observe

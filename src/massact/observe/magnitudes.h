@@ -12,7 +12,7 @@
 #include "massact/run/finding.h"
 #include "massact/run/observer.h"
 
-namespace massact {
+namespace massact::observe {
 
 /// One of the largest values of a sequence at a layer.
 struct Magnitude {
@@ -20,7 +20,7 @@ struct Magnitude {
   std::int32_t position = 0;
   std::int32_t dimension = 0;
   /// Lower medians of |h| over the other dimensions of the same token and over the other tokens of
-  /// the same dimension. 0 where the layer's largest |h| is below 10 medians: not needed then.
+  /// the same dimension; 0 if there are none, and in `top` below 10 medians: not needed there.
   float token_median = 0.0f;
   float dimension_median = 0.0f;
 
@@ -35,8 +35,8 @@ struct SequenceMagnitudes {
   std::vector<Magnitude> top;    ///< the K largest |h|, falling; ties by position, then dimension
   std::vector<Magnitude> peaks;  ///< the largest |h| of each of the K dimensions where it is
                                  ///< largest, falling; empty below 10 medians (see Magnitude)
-  observe::Quantiles quantiles{};  ///< of |h|, exact order statistics
-  observe::PowerSums powers;                         ///< of h, over the flattened tensor
+  Quantiles quantiles{};         ///< of |h|, exact order statistics
+  PowerSums powers;              ///< of h, over the flattened tensor
   double mean_abs = 0.0;
   std::int64_t strict_count = 0;  ///< scalars that meet the strict rule, also beyond `top`
 
@@ -49,18 +49,22 @@ struct SequenceMagnitudes {
   double kurtosis() const;
   /// kurtosis - 3; 0 for a constant.
   double excess_kurtosis() const;
+
+  bool operator==(const SequenceMagnitudes&) const = default;
 };
 
 /// One layer over all sequences.
 struct LayerMagnitudes {
   std::vector<SequenceMagnitudes> sequences;  ///< by sequence
-  observe::AbsHistogram pooled;               ///< of |h|, all sequences
+  AbsHistogram pooled;                        ///< of |h|, all sequences
   std::vector<std::uint64_t> outlier_counts;  ///< [d] tokens with |h| >= 6
   std::uint64_t tokens = 0;
 
   /// Lower median and quantiles of |h| over all sequences, to a relative error of 2^-13.
   double median_pooled() const { return quantile_pooled(0.5); }
   double quantile_pooled(double probability) const;
+
+  bool operator==(const LayerMagnitudes&) const = default;
 };
 
 struct MagnitudeOptions {
@@ -103,7 +107,7 @@ class Magnitudes final : public Observer {
   MagnitudeOptions options_;
   std::map<int, LayerMagnitudes> layers_;
   int stream_ = -1;
-  std::unique_ptr<observe::MagnitudePasses> passes_;
+  std::unique_ptr<MagnitudePasses> passes_;
   std::vector<float> pending_;  // pieces of a sequence that has not come in whole yet
 };
 
@@ -116,4 +120,4 @@ struct OutlierDimension {
 };
 std::vector<OutlierDimension> outlier_dimensions(const Magnitudes& magnitudes);
 
-}  // namespace massact
+}  // namespace massact::observe

@@ -185,7 +185,14 @@ void Execution::embed_stream(int stream) {
       const auto& ids = plan_.sequences()[static_cast<std::size_t>(batches_[b].first_sequence) + s];
       tokens.insert(tokens.end(), ids.begin(), ids.end());
     }
-    sites.set_batch(batches_[b]);
+    // Embeddings are shown for the text only, not for the sink token's row.
+    Batch text = batches_[b];
+    text.dropped_rows = config_.prefix_rows();
+    for (auto& rows : text.sequences) {
+      rows.first += text.dropped_rows;
+      rows.count -= text.dropped_rows;
+    }
+    sites.set_batch(text);
     const FloatMatrix rows = rows_of(stream, b);
     embed(model_, tokens, batches_[b].sequences, rows, sites, workspace_, threads_);
     require_finite(rows, plan_, {SiteKind::embed, -1}, stream, batches_[b], threads_);

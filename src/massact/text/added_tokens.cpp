@@ -43,7 +43,7 @@ std::size_t strip_right(std::string_view text, std::size_t end) {
 }  // namespace
 
 AddedTokens::AddedTokens(std::vector<AddedToken> tokens)
-    : tokens_(std::move(tokens)), token_of_node_(1, -1), first_bytes_(256, false) {
+    : tokens_(std::move(tokens)), token_of_node_(1, -1) {
   for (std::size_t i = 0; i < tokens_.size(); ++i) {
     const std::string& content = tokens_[i].content;
     if (content.empty()) continue;

@@ -1,6 +1,7 @@
 // Tokens that are recognised in the text before the model sees it (special tokens and others).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -40,7 +41,7 @@ class AddedTokens {
   // A trie over bytes: (node, byte) -> node; node -> token. Node 0 is the root.
   std::unordered_map<std::uint64_t, std::uint32_t> edges_;
   std::vector<std::int32_t> token_of_node_;
-  std::vector<bool> first_bytes_;
+  std::array<bool, 256> first_bytes_{};
 };
 
 }  // namespace massact

@@ -11,8 +11,7 @@
 namespace massact {
 namespace {
 
-constexpr std::size_t kCachedWords = 1 << 16;
-constexpr std::size_t kCachedWordBytes = 64;
+constexpr std::size_t kWordsBeforeCache = 512;  // a cache is megabytes to clear
 constexpr std::size_t kLongestPiece = 4096;
 
 // The first or last symbol's text of a piece: one byte or one character.
@@ -120,6 +119,45 @@ BpeModel BpeModel::from_scores(std::vector<std::string> pieces, std::span<const 
   return model;
 }
 
+std::size_t WordCache::slot_of(std::string_view word) {
+  return std::hash<std::string_view>{}(word) % kSlots;
+}
+
+bool WordCache::find(std::string_view word, std::uint32_t offset,
+                     std::vector<BpeToken>& tokens) const {
+  if (slots_.empty() || word.size() > kWordBytes) return false;
+  const Slot& slot = slots_[slot_of(word)];
+  if (std::string_view(slot.word.data(), slot.length) != word) return false;
+  std::uint32_t begin = offset;
+  for (std::size_t i = 0; i < slot.count; ++i) {
+    const std::uint32_t end = offset + slot.ends[i];
+    tokens.push_back({slot.ids[i], begin, end});
+    begin = end;
+  }
+  return true;
+}
+
+void WordCache::insert(std::string_view word, std::uint32_t offset,
+                       std::span<const BpeToken> tokens) {
+  if (word.size() > kWordBytes || tokens.size() > kTokens) return;
+  if (slots_.empty() && ++seen_ < kWordsBeforeCache) return;
+  if (slots_.empty()) slots_.resize(kSlots);
+  std::uint32_t reached = offset;
+  for (const BpeToken& token : tokens) {
+    if (token.begin != reached) return;  // a character was dropped: not worth a place
+    reached = token.end;
+  }
+  if (reached != offset + word.size()) return;
+  Slot& slot = slots_[slot_of(word)];
+  std::copy(word.begin(), word.end(), slot.word.begin());
+  slot.length = static_cast<std::uint8_t>(word.size());
+  slot.count = static_cast<std::uint8_t>(tokens.size());
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    slot.ids[i] = tokens[i].id;
+    slot.ends[i] = static_cast<std::uint8_t>(tokens[i].end - offset);
+  }
+}
+
 void BpeEncoder::add_symbol(std::int32_t id, std::size_t begin, std::size_t end) {
   symbols_.push_back(
       {id, -1, -1, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end)});
@@ -189,21 +227,11 @@ void BpeEncoder::finish_part(std::string_view word, std::size_t count) {
   const std::uint32_t begin = symbols_.front().begin;
   const std::uint32_t end = symbols_[count - 1].end;
   const std::string_view text = word.substr(begin, end - begin);
-  const bool cached = count > 1 && text.size() <= kCachedWordBytes;
-  const auto known = cached ? cache_.find(text) : cache_.end();
-  if (known != cache_.end()) {
-    for (const BpeToken& token : known->second)
-      part_.push_back({token.id, token.begin + begin, token.end + begin});
-  } else {
+  if (count == 1 || !cache_.find(text, begin, part_)) {
     merge(count);
     for (std::int32_t i = 0; i >= 0; i = symbols_[static_cast<std::size_t>(i)].next)
       emit(symbols_[static_cast<std::size_t>(i)], word);
-    if (cached) {
-      if (cache_.size() >= kCachedWords) cache_.clear();
-      auto& entry = cache_[std::string(text)];
-      for (const BpeToken& token : part_)
-        entry.push_back({token.id, token.begin - begin, token.end - begin});
-    }
+    if (count > 1) cache_.insert(text, begin, part_);
   }
   symbols_.erase(symbols_.begin(), symbols_.begin() + static_cast<std::ptrdiff_t>(count));
 }

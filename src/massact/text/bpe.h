@@ -81,6 +81,31 @@ class BpeModel {
   PairTable<Nothing> neighbours_;
 };
 
+/// The tokens of words seen lately. Direct-mapped: a word evicts the one in its place.
+class WordCache {
+ public:
+  /// Appends the tokens of `word`, or returns false if it is not there.
+  bool find(std::string_view word, std::uint32_t offset, std::vector<BpeToken>& tokens) const;
+  /// Remembers `tokens`, whose offsets start at `offset`, if the word is short.
+  void insert(std::string_view word, std::uint32_t offset, std::span<const BpeToken> tokens);
+
+ private:
+  static constexpr std::size_t kSlots = 1 << 15;
+  static constexpr std::size_t kWordBytes = 23;
+  static constexpr std::size_t kTokens = 8;
+  struct Slot {
+    std::array<char, kWordBytes> word;
+    std::uint8_t length = 0;  // 0: free
+    std::array<std::int32_t, kTokens> ids;
+    std::array<std::uint8_t, kTokens> ends;
+    std::uint8_t count = 0;
+  };
+  static std::size_t slot_of(std::string_view word);
+
+  std::vector<Slot> slots_;  // empty until enough words were seen for it to pay
+  std::size_t seen_ = 0;
+};
+
 /// Encodes words with one model, remembering recent ones. Not thread-safe.
 class BpeEncoder {
  public:
@@ -120,8 +145,7 @@ class BpeEncoder {
   std::size_t at_ = 0;           // bytes of the word read into symbols_
   std::vector<Candidate> heap_;
   std::vector<BpeToken> part_;
-  std::unordered_map<std::string, std::vector<BpeToken>, BpeModel::TextHash, std::equal_to<>>
-      cache_;
+  WordCache cache_;
 };
 
 template <typename Sink>

@@ -22,10 +22,19 @@ std::vector<JsonObject> objects_in(const JsonObject& parent, std::string_view na
 }
 
 // `pattern` of Split and Replace: {"String": text} or {"Regex": pattern}.
-Regex read_pattern(const JsonObject& owner) {
+std::variant<std::string, Regex> read_pattern(const JsonObject& owner) {
   const JsonObject pattern = owner.object("pattern");
-  if (pattern.has("String")) return Regex::literal(pattern.get<std::string>("String"));
-  return Regex(pattern.get<std::string>("Regex"), pattern.where("Regex"));
+  if (!pattern.has("String"))
+    return Regex(pattern.get<std::string>("Regex"), pattern.where("Regex"));
+  const auto text = pattern.get<std::string>("String");
+  require(!text.empty(), pattern.where("String"), "expected a text, got nothing");
+  return text;
+}
+
+Regex read_split_pattern(const JsonObject& owner) {
+  auto pattern = read_pattern(owner);
+  if (const auto* text = std::get_if<std::string>(&pattern)) return Regex::literal(*text);
+  return std::get<Regex>(std::move(pattern));
 }
 
 void read_normalizer(const JsonObject& object, std::vector<Normalizer::Step>& steps) {
@@ -101,7 +110,7 @@ class PreTokenizerReader {
       if (object.get_or("split", true))
         add(Regex::literal(options_.metaspace->mark), SplitBehavior::merged_with_next);
     } else if (type == "Split") {
-      add(read_pattern(object), read_behavior(object), object.get_or("invert", false));
+      add(read_split_pattern(object), read_behavior(object), object.get_or("invert", false));
     } else if (type == "Digits") {
       add(Regex("\\p{N}", type), object.get_or("individual_digits", false)
                                      ? SplitBehavior::isolated

@@ -63,6 +63,18 @@ AlignedText normalize(const AlignedText& text, UnicodeForm form) {
 
 }  // namespace
 
+AlignedText replace_all(const AlignedText& text, std::string_view literal,
+                        std::string_view content) {
+  AlignedWriter writer(text);
+  const std::string_view view = text.view();
+  for (auto at = view.find(literal); at != std::string_view::npos;
+       at = view.find(literal, at + literal.size())) {
+    writer.keep_until(static_cast<std::int64_t>(at));
+    writer.replace_until(static_cast<std::int64_t>(at + literal.size()), content);
+  }
+  return writer.finish();
+}
+
 AlignedText replace_all(const AlignedText& text, const Regex& pattern, std::string_view content) {
   RegexMatcher matcher(pattern);
   AlignedWriter writer(text);
@@ -95,7 +107,9 @@ AlignedText Normalizer::apply(const AlignedText& text) const {
       if (!result.empty()) result = prepend(result, added->text);
     } else {
       const auto& replacement = std::get<Replace>(step);
-      result = replace_all(result, replacement.pattern, replacement.content);
+      result = std::visit(
+          [&](const auto& pattern) { return replace_all(result, pattern, replacement.content); },
+          replacement.pattern);
     }
   }
   return result;

@@ -21,7 +21,7 @@ class Normalizer {
   };
   /// Replaces every match of `pattern` by `content`.
   struct Replace {
-    Regex pattern;
+    std::variant<std::string, Regex> pattern;  // a string is looked for literally
     std::string content;
   };
   using Step = std::variant<UnicodeForm, Prepend, Replace>;
@@ -36,6 +36,10 @@ class Normalizer {
  private:
   std::vector<Step> steps_;
 };
+
+/// Replaces every occurrence of `literal` (not empty) in `text` by `content`.
+AlignedText replace_all(const AlignedText& text, std::string_view literal,
+                        std::string_view content);
 
 /// Replaces every match of `pattern` in `text` by `content`.
 AlignedText replace_all(const AlignedText& text, const Regex& pattern, std::string_view content);

@@ -22,7 +22,7 @@ fs::path find_llama2c(const fs::path& directory) {
   require(!found.empty(), directory.string(),
           "expected tokenizer.json, tokenizer.model, tokenizer.bin or tok*.bin, got none of them");
   require(found.size() == 1, directory.string(), "expected one tok*.bin, got {} and {} (name one)",
-          found[0].filename().string(), found[1].filename().string());
+          found.front().filename().string(), found.back().filename().string());
   return found[0];
 }
 

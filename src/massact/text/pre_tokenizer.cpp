@@ -100,8 +100,7 @@ AlignedText PreTokenizer::prepare(const AlignedText& section) const {
   if (options_.metaspace) {
     const Metaspace& metaspace = *options_.metaspace;
     const bool at_start = section.origin(0, 0).begin == 0;
-    static const Regex kSpace = Regex::literal(" ");
-    text = replace_all(text, kSpace, metaspace.mark);
+    text = replace_all(text, " ", metaspace.mark);
     const bool wanted = metaspace.prepend == Metaspace::PrependScheme::always ||
                         (metaspace.prepend == Metaspace::PrependScheme::first && at_start);
     if (wanted && !text.view().starts_with(metaspace.mark)) text = prepend(text, metaspace.mark);

@@ -16,7 +16,7 @@ namespace {
 using sentencepiece::SentencePieceProcessor;
 
 constexpr std::uint64_t kMaxFileBytes = 64ull << 20;
-constexpr std::size_t kPartBytes = 64 * 1024;
+constexpr std::size_t kPartBytes = 4096;
 constexpr std::string_view kMark = "\u2581";
 
 std::optional<std::int32_t> valid_id(int id) {

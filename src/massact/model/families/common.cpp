@@ -72,11 +72,11 @@ void add_variant_weights(const ModelConfig& model, std::string_view attention, W
       add("eab_v", "eab_v", {G, c});
       break;
     case AttentionVariant::qkv_bias:
-      add("v_bias", "v_bias", {G, c});
+      add("v_bias", "v_bias", {G * c});
       [[fallthrough]];
     case AttentionVariant::qk_bias:
-      add("q_bias", "q_bias", {H, c});
-      add("k_bias", "k_bias", {G, c});
+      add("q_bias", "q_bias", {H * c});
+      add("k_bias", "k_bias", {G * c});
       break;
     case AttentionVariant::learned_sink:
       add("sinks", "sinks", {H});
