@@ -23,7 +23,7 @@ inline LayerRow sample_layer(int layer, double top, double median, std::int64_t 
   row.layer = layer;
   row.top = {top, top / 2, top / 3};
   row.median = row.median_pooled = median;
-  row.quantiles.assign(kQuantiles.size(), median);
+  row.quantiles.assign(kScanQuantiles.size(), median);
   row.quantiles_pooled = row.quantiles;
   row.max_abs = top;
   row.max_over_median = top / median;
