@@ -36,7 +36,7 @@ std::string scan_layers_csv(const ScanResult& result) {
   std::string out =
       "layer,top1,top2,top3,median,median_pooled,max_abs,max_over_median,mean_abs,kurtosis,"
       "excess_kurtosis,strict_count";
-  for (const double level : kQuantiles) out += fmt::format(",q{}", level);
+  for (const double level : kScanQuantiles) out += fmt::format(",q{}", level);
   out += '\n';
   for (const LayerRow& row : result.layers) {
     fmt::format_to(std::back_inserter(out), "{},{},{},{},{},{},{},{},{},{},{},{},{}\n", row.layer,

@@ -151,7 +151,7 @@ Json scan_to_json(const ScanResult& result, std::string_view model_hash) {
           {"massact_version", version()},
           {"model", model_json(result.facts, model_hash)},
           {"run", run_json(result.facts)},
-          {"quantile_levels", kQuantiles},
+          {"quantile_levels", kScanQuantiles},
           {"layers", std::move(layers)},
           {"findings", set_json(result.findings)},
           {"automatic", optional_set_json(result.automatic)},
