@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <map>
@@ -79,8 +80,10 @@ TEST_P(PlantedByRule, IsFoundAtItsLayersDimensionsAndTokens) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Rules, PlantedByRule, ::testing::Values("strict", "auto", "100,1000"),
-                         [](const auto& info) {
-                           return std::string(info.param).substr(0, info.param[0] == '1' ? 3 : 6);
+                         [](const auto& rule) {
+                           std::string name = rule.param;
+                           std::replace(name.begin(), name.end(), ',', '_');
+                           return name;
                          });
 
 TEST(Scan, MeasuresTheLayerCurveOfTheOracle) {

@@ -86,7 +86,7 @@ INSTANTIATE_TEST_SUITE_P(
             {"trace", kModel, "--site", "blocks.1.attn.hook_q", "--layers", "1", "--out", "x"},
             "--layers"},
         WrongLine{"shell", {"completion", "fish"}, "bash"}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& line) { return std::string(line.param.name); });
 
 TEST(Usage, CompletionIsAScriptThatItsShellAccepts) {
   const Outcome bash = massact({"completion", "bash"});
