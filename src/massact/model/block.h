@@ -9,6 +9,7 @@
 
 #include "massact/model/model.h"
 #include "massact/model/sites.h"
+#include "massact/model/stage_times.h"
 #include "massact/ops/attention.h"
 #include "massact/ops/matmul.h"
 #include "massact/ops/norm.h"
@@ -47,9 +48,16 @@ class RopeTables {
   std::map<std::int64_t, ops::RopeTable> by_length_;  // key 0: one table serves all
 };
 
-/// Memory that block calls reuse. One per thread of control.
+/// Memory that block calls reuse, and where their time went. One per thread of control.
 struct Workspace {
   Buffer<float> normed, normalized, scale, qkv, z, out, mlp, gates, maps;
+  StageTimes times;
+
+  /// `buffer` as a matrix, grown if need be; what it held is lost.
+  static FloatMatrix take(Buffer<float>& buffer, std::int64_t rows, std::int64_t cols) {
+    buffer.reserve_discarding(rows * cols);
+    return {buffer.data(), rows, cols};
+  }
 
   /// Bytes that a batch of `rows` rows needs (without attention maps).
   static std::uint64_t bytes_for(const ModelConfig& config, std::int64_t rows);
@@ -80,8 +88,6 @@ class Block {
   struct Call;  // the arguments of `run`, handed on
 
   FloatMatrix attend(FloatMatrix normed, const Call& call) const;
-  void attend_by_maps(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
-                      const ops::AttentionOptions& options, FloatMatrix z, const Call& call) const;
   void finish_heads(FloatMatrix normed, FloatMatrix z, const Call& call) const;
   FloatMatrix transform(FloatMatrix normed, const Call& call) const;
   ops::AttentionOptions attention_options() const;
