@@ -91,10 +91,13 @@ std::string finding_text(const Finding& finding, int index, const TextStyle& sty
   const std::string times = style.utf8 ? "×" : "x";
   // Equal values leave a rounding error in the sums: no spread at all, to a person.
   const bool constant = finding.cv < kNoSpread;
+  const std::string token = token_in_words(finding.token, finding.token_id, style);
+  const std::string tokens =
+      finding.token_share < 1 ? fmt::format("tokens ({} {})", percent(finding.token_share), token)
+                              : "token " + token;
   const std::string text = fmt::format(
-      "dimension {}, {} token {}, {}: mean {}, {} {}, CV {}, {} {} median, in {} of the sequences",
-      finding.dimension, finding.position_class,
-      token_in_words(finding.token, finding.token_id, style), layers_in_words(finding),
+      "dimension {}, {} {}, {}: mean {}, {} {}, CV {}, {} {} median, in {} of the sequences",
+      finding.dimension, finding.position_class, tokens, layers_in_words(finding),
       signed_number(finding.mean), style.utf8 ? "σ" : "sigma", number(constant ? 0 : finding.sigma),
       number(constant ? 0 : finding.cv), number(finding.ratio), times,
       percent(finding.sequence_share));
