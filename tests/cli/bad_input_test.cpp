@@ -147,8 +147,8 @@ TEST_F(BadInput, TokenOutOfRange) {
   std::string header = "{'descr': '<i4', 'fortran_order': False, 'shape': (3,), }";
   header.resize(117, ' ');
   header += '\n';
-  std::string bytes = std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' +
-                      header;
+  std::string bytes =
+      std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header;
   for (const std::int32_t id : {1, 349, 2}) {
     bytes.append(reinterpret_cast<const char*>(&id), sizeof id);
   }
@@ -190,7 +190,8 @@ TEST_F(BadInput, FullDiskLeavesNoPartialTrace) {
 TEST_F(BadInput, InterruptStopsWithoutAResult) {
   RunSettings settings;
   settings.input = read_file(kText);
-  RunningProgram program({"scan", model_.string(), "--text", "-", "--out", out_.string()}, settings);
+  RunningProgram program({"scan", model_.string(), "--text", "-", "--out", out_.string()},
+                         settings);
   // It waits for its text; what it is told meanwhile it must notice in the run.
   ASSERT_TRUE(program.wait_until_handled(SIGINT));
   kill(program.pid(), SIGINT);

@@ -66,9 +66,10 @@ TEST(Trace, ValuesAreThoseOfTheOracle) {
       "{'descr': '<i8', 'fortran_order': False, 'shape': (" + std::to_string(ids.size()) + ",), }";
   header.resize(117, ' ');
   header += '\n';
-  write_file(folder / "tokens.npy",
-             std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header +
-                 std::string(reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof ids[0]));
+  write_file(
+      folder / "tokens.npy",
+      std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header +
+          std::string(reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof ids[0]));
 
   const fs::path file = folder / "trace.safetensors";
   const Outcome outcome =
