@@ -33,7 +33,7 @@ std::map<std::int32_t, double> weigh(const LayerMagnitudes& layer,
   for (std::size_t s = 0; s < gaps.size(); ++s) {
     if (gaps[s].log_p > kLogWeak) continue;
     for (const Magnitude& peak : layer.sequences[s].peaks) {
-      if (excess(peak, layer.sequences[s].median()) < gaps[s].min_excess) continue;
+      if (excess(peak, layer.sequences[s].median()) < gaps[s].middle) continue;
       Evidence& of_dimension = evidence[peak.dimension];
       of_dimension.log_p += gaps[s].log_p;
       ++of_dimension.sequences;
@@ -73,7 +73,7 @@ LayerGap take_layer(int number, const LayerMagnitudes& layer, double log_tests,
     for (const Magnitude& m : large_values(sequence)) {
       const auto found = log_p.find(m.dimension);
       if (found == log_p.end() || found->second + log_tests > kLogSignificant) continue;
-      if (excess(m, sequence.median()) < gaps[s].min_excess) continue;
+      if (excess(m, sequence.median()) < gaps[s].middle) continue;
       hits.push_back({number, sequence.sequence, m, sequence.median()});
       mean.log10_p_value =
           std::min(mean.log10_p_value, (found->second + log_tests) / std::numbers::ln10);

@@ -39,11 +39,11 @@ TailGap find_gap(const SequenceMagnitudes& sequence) {
   for (std::size_t i = most; i >= 1; --i) {
     // D_i / (sum of n others) exceeds c with probability (1 + c)^-n; Bonferroni over `most` gaps.
     const auto n = static_cast<double>(spacing.size() - i);
-    const double log_p = below > 0.0 ? std::log(static_cast<double>(most)) -
-                                           n * std::log1p(spacing[i - 1] / below)
-                                     : 0.0;
+    const double log_p =
+        below > 0.0 ? std::log(static_cast<double>(most)) - n * std::log1p(spacing[i - 1] / below)
+                    : 0.0;
     if (log_p < best.log_p) {
-      best = {static_cast<int>(i), tail[i - 1] / tail[i], tail[i - 1], log_p};
+      best = {static_cast<int>(i), tail[i - 1] / tail[i], std::sqrt(tail[i - 1] * tail[i]), log_p};
     }
     below += spacing[i - 1];
   }

@@ -54,11 +54,11 @@ inline double draw(const Background& background, Random& random) {
     case Tail::student:
       break;
   }
-  double squares = 0.0;
-  for (int i = 0; i < background.freedom; ++i) {
-    const double z = random.normal();
-    squares += z * z;
-  }
+  // Chi-squared with 2 k degrees of freedom is -2 ln of k uniforms' product.
+  double product = 1.0;
+  for (int i = 0; i < background.freedom / 2; ++i) product *= random.uniform();
+  const double odd = background.freedom % 2 == 1 ? random.normal() : 0.0;
+  const double squares = odd * odd - 2.0 * std::log(product);
   return random.normal() / std::sqrt(squares / background.freedom);
 }
 

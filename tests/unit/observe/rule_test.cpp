@@ -57,7 +57,7 @@ TEST(FindGap, MeasuresTheGap) {
   }
   const TailGap gap = find_gap(sequence);
   EXPECT_EQ(gap.beyond, 3);
-  EXPECT_DOUBLE_EQ(gap.min_excess, 200.0);
+  EXPECT_NEAR(gap.middle, std::sqrt(200.0 * 5.85), 1e-3);
   EXPECT_NEAR(gap.width, 200.0 / 5.85, 1e-4);
   EXPECT_LT(gap.log_p, -20.0);
   sequence.peaks.resize(4);
@@ -98,6 +98,23 @@ TEST(AutomaticRule, FindsPlantedActivationsFrom50MediansUp) {
       }
     }
   }
+}
+
+TEST(AutomaticRule, FindsWeakerScalarsOfADimensionBeyondTheGap) {
+  Threads threads(2);
+  Magnitudes magnitudes;
+  for (int s = 0; s < 3; ++s) {
+    Hidden hidden = massact::testing::gaussian(60, 100, static_cast<std::uint64_t>(s));
+    hidden.at(0, 7) = 2000.0f;
+    hidden.at(11, 7) = -500.0f;
+    massact::testing::show(magnitudes, hidden, threads, 0, s);
+  }
+  const FindingSet set = magnitudes.findings(Rule::automatic(), PlainLabels{});
+  ASSERT_EQ(set.findings.size(), 2u);
+  EXPECT_EQ(set.findings[0].position_class, "start");
+  EXPECT_DOUBLE_EQ(set.findings[1].mean, -500.0);
+  EXPECT_EQ(set.findings[1].scalars, 3);
+  EXPECT_DOUBLE_EQ(set.gaps.at(0).threshold, 500.0);
 }
 
 TEST(AutomaticRule, CallsSmallerOnesLarge) {
