@@ -50,6 +50,11 @@ function(massact_library name)
   set_property(GLOBAL APPEND PROPERTY MASSACT_LIBRARIES massact_${name})
 endfunction()
 
+# Every test program also belongs to the target KIND_tests, so that one kind can be built alone.
+foreach(kind unit parity cli)
+  add_custom_target(${kind}_tests)
+endforeach()
+
 # massact_test(unit base_error_test SOURCES error_test.cpp DEPS base): a GoogleTest program whose
 # cases become ctest cases labelled with the kind (unit, parity, cli).
 function(massact_test kind name)
@@ -62,6 +67,7 @@ function(massact_test kind name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(${name} PRIVATE MASSACT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   massact_warnings(${name})
+  add_dependencies(${kind}_tests ${name})
   gtest_discover_tests(${name} TEST_PREFIX "${kind}." PROPERTIES LABELS ${kind}
                        DISCOVERY_TIMEOUT 60)
 endfunction()

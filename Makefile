@@ -1,0 +1,78 @@
+# The two commands that matter: `make demo` and `make test`. CMake does the building.
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+WERROR ?= OFF
+PREFIX ?= /usr/local
+
+# Data beside the checkout (the tests that use it are skipped, visibly, without it).
+MASSACT_SHARED ?= $(if $(wildcard ../shared/data),$(abspath ../shared))
+export MASSACT_SHARED
+
+# Each step prints its name and how long it took.
+stage = @tools/stage.sh
+configure = cmake --preset $(1) --log-level=WARNING -DMASSACT_WERROR=$(WERROR) $(2)
+build = cmake --build build/$(1) -j$(JOBS) $(if $(2),--target $(2))
+ctest = ctest --test-dir build/$(1) -j$(JOBS) --output-on-failure --no-label-summary $(2)
+
+.PHONY: help build demo test check-all train bench install format check-format clean deps-%
+
+help:
+	@echo "make demo       install what is needed, build, scan a model, print what was found"
+	@echo "make test       install what is needed, build, run the tests (unit tests also under ASan/UBSan)"
+	@echo "make check-all  the format check, ThreadSanitizer, a longer fuzz run, then make test"
+	@echo "make build      only build the program: build/release/bin/massact"
+	@echo "make train      build massact-train, the training program (needs libtorch)"
+	@echo "make bench      build and run the benchmarks"
+	@echo "make install    install the program, the library and its CMake package to PREFIX ($(PREFIX))"
+	@echo "make format     run clang-format on all sources"
+	@echo "make clean      remove build/"
+
+deps-%:
+	@tools/install-deps.sh $(subst -, ,$*)
+
+# A tree that was configured with tests stays so; a fresh one needs no test packages.
+build: deps-build
+	@test -f build/release/build.ninja || $(call configure,release,-DMASSACT_TESTS=OFF)
+	$(stage) "build (release)" $(call build,release,massact)
+
+demo: build
+	@tools/demo.sh build/release/bin/massact
+
+# The release run comes last, so that its summary closes the output.
+test: deps-build-test
+	$(stage) "configure (ASan, UBSan)" $(call configure,asan-ubsan)
+	$(stage) "build (ASan, UBSan)" $(call build,asan-ubsan,unit_tests)
+	$(stage) "unit tests (ASan, UBSan)" $(call ctest,asan-ubsan,-L unit)
+	$(stage) "configure (release)" $(call configure,release,-DMASSACT_TESTS=ON)
+	$(stage) "build (release)" $(call build,release)
+	@echo "== tests (release)"
+	@$(call ctest,release)
+
+check-all: deps-build-test-check check-format
+	$(stage) "configure (TSan)" $(call configure,tsan)
+	$(stage) "build (TSan)" $(call build,tsan,unit_tests)
+	$(stage) "threads and executor (TSan)" $(call ctest,tsan,-L unit -R "[Tt]hread|Execut|Run|Interrupt")
+	$(stage) "fuzz (ASan, UBSan)" tools/fuzz-smoke.sh
+	@$(MAKE) --no-print-directory test
+
+train: deps-build-train
+	$(stage) "configure (train)" cmake -S src/train -B build/train -G Ninja -DCMAKE_BUILD_TYPE=Release
+	$(stage) "build (train)" $(call build,train)
+
+bench: deps-build-bench
+	$(stage) "configure (bench)" $(call configure,release,-B build/bench -DMASSACT_TESTS=OFF -DMASSACT_BENCH=ON)
+	$(stage) "build (bench)" $(call build,bench)
+	@for program in build/bench/bench/*_bench; do $$program || exit 1; done
+
+install: build
+	$(stage) "build (release, all)" $(call build,release)
+	cmake --install build/release --prefix $(PREFIX)
+
+sources = $(shell git ls-files '*.h' '*.cpp')
+format: deps-check
+	@clang-format-14 -i $(sources)
+
+check-format: deps-check
+	@clang-format-14 --dry-run -Werror $(sources)
+
+clean:
+	rm -rf build

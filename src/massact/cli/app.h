@@ -1,0 +1,20 @@
+// From the command line to an exit status.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <memory>
+
+#include "massact/cli/commands.h"
+
+namespace massact {
+
+enum class ExitStatus : int { ok = 0, failed = 1, usage = 2, interrupted = 130 };
+
+/// The program's command line with all its commands.
+std::unique_ptr<CLI::App> make_app(Action& action);
+
+/// Reads the arguments (without the program's name), runs the command, prints what goes wrong to
+/// stderr as `massact: [where] …`. Throws nothing.
+ExitStatus run_program(int argc, const char* const* argv);
+
+}  // namespace massact

@@ -1,0 +1,123 @@
+#include "massact/cli/flags.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+
+#include "massact/base/error.h"
+#include "massact/base/units.h"
+#include "massact/cli/default_text.h"
+#include "massact/cli/progress_bar.h"
+#include "massact/cli/terminal.h"
+
+namespace massact {
+namespace {
+
+constexpr std::int64_t kDefaultSeqLen = 2048;
+
+BosPolicy bos_policy(std::string_view text) {
+  if (text == "yes") return BosPolicy::always;
+  return text == "no" ? BosPolicy::never : BosPolicy::automatic;
+}
+
+}  // namespace
+
+void ModelFlags::declare(CLI::App& command) {
+  command
+      .add_option("MODEL", model,
+                  "A directory with config.json, an HF cache folder, or a llama2.c .bin")
+      ->required();
+  command.add_option("--tokenizer", tokenizer,
+                     "A tokenizer file or directory (default: beside the model)");
+}
+
+Model ModelFlags::open() const { return open_model(model, {.tokenizer = tokenizer}); }
+
+void TextFlags::declare(CLI::App& command) {
+  CLI::Option* text_flag = command.add_option(
+      "--text", text, "Text files, - for stdin (default: a text that ships with the program)");
+  command.add_option("--tokens", tokens, "Token ids: .npy (1-D, 2-D) or nanoGPT .bin")
+      ->excludes(text_flag);
+  declare_size(command);
+  command
+      .add_option("--bos", bos,
+                  "BOS before every sequence; auto: as the tokenizer's configuration says")
+      ->check(CLI::IsMember({"auto", "yes", "no"}))
+      ->capture_default_str();
+}
+
+void TextFlags::declare_size(CLI::App& command) {
+  command
+      .add_option("--seq-len", seq_len,
+                  "Tokens per sequence, BOS included (default: the model's limit, at most 2048)")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--sequences", sequences, "How many sequences, from the start")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+}
+
+std::int64_t TextFlags::effective_seq_len(const ModelConfig& config) const {
+  const std::int64_t limit = config.max_positions;
+  if (seq_len == 0) return limit > 0 ? std::min(limit, kDefaultSeqLen) : kDefaultSeqLen;
+  if (limit > 0 && seq_len > limit) {
+    fail_usage("--seq-len", "expected at most {}, the model's limit, got {}", limit, seq_len);
+  }
+  return seq_len;
+}
+
+Corpus TextFlags::read(const Model& model) const {
+  const CorpusOptions options{.seq_len = effective_seq_len(model.config()),
+                              .max_sequences = sequences,
+                              .bos = bos_policy(bos),
+                              .keep_short = true};
+  if (!tokens.empty()) {
+    const Tokenizer* tokenizer = model.has_tokenizer() ? &model.tokenizer() : nullptr;
+    return Corpus::from_tokens(tokens, model.config().vocab, options, tokenizer);
+  }
+  if (text.empty()) {
+    return Corpus::from_text(std::string(default_text()), "the text that ships with massact",
+                             model.tokenizer(), options);
+  }
+  const std::vector<std::filesystem::path> paths(text.begin(), text.end());
+  return Corpus::from_files(paths, model.tokenizer(), options);
+}
+
+void RunFlags::declare(CLI::App& command) {
+  command
+      .add_option("--precision", precision,
+                  "Of matrix products; auto: bf16 for 16-bit weights if the CPU has it")
+      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
+      ->capture_default_str();
+  command.add_option("--threads", threads, "Default: all CPUs this process may use")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--memory", memory, "Budget such as 3GiB (default: 3/4 of the RAM)");
+}
+
+RunOptions RunFlags::options() const {
+  RunOptions options;
+  if (precision == "f32") options.precision = ops::Precision::f32;
+  if (precision == "bf16") options.precision = ops::Precision::bf16;
+  options.threads = threads;
+  if (!memory.empty()) options.memory = parse_bytes(memory, "--memory");
+  return options;
+}
+
+void OutputFlags::declare(CLI::App& command) {
+  command.add_option("--out", out, "Write the report's files into this directory");
+  command.add_flag("--force", force, "Write there even if it holds another model's results");
+  command.add_flag("--json", json, "Print the result as JSON instead of a table");
+  declare_quiet(command);
+}
+
+void OutputFlags::declare_quiet(CLI::App& command) {
+  command.add_flag("--quiet", quiet, "No progress, no remarks");
+}
+
+std::unique_ptr<Progress> OutputFlags::progress() const {
+  if (quiet || !is_terminal(STDERR_FILENO)) return std::make_unique<NoProgress>();
+  return std::make_unique<ProgressBar>(text_style_of(STDERR_FILENO));
+}
+
+}  // namespace massact

@@ -1,0 +1,94 @@
+// `massact scan`: where a model's massive activations are.
+#include "massact/study/scan.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <optional>
+
+#include "massact/cli/commands.h"
+#include "massact/cli/flags.h"
+#include "massact/cli/parse.h"
+#include "massact/cli/terminal.h"
+#include "massact/report/model_hash.h"
+#include "massact/report/result_dir.h"
+#include "massact/report/scan_csv.h"
+#include "massact/report/scan_json.h"
+#include "massact/report/scan_text.h"
+
+namespace massact {
+namespace {
+
+constexpr const char* kExamples = R"(
+Examples:
+  massact scan models/mini-llama
+  massact scan Llama-2-7b --text book.txt --sequences 100 --seq-len 4096 --memory 3GiB
+  massact scan gpt2 --layers 0-4 --rule 50,500 --out results --json > scan.json)";
+
+struct ScanFlags {
+  ModelFlags model;
+  TextFlags text;
+  RunFlags run;
+  OutputFlags output;
+  std::string layers = "all";
+  std::string rule = "strict";
+  std::string classes;
+};
+
+std::vector<ResultFile> result_files(const ScanResult& result, const std::string& json) {
+  return {{"scan-layers.csv", scan_layers_csv(result)},
+          {"scan-findings.csv", scan_findings_csv(result)},
+          {"scan-top.csv", scan_top_csv(result)},
+          {"scan.json", json}};
+}
+
+void scan(const ScanFlags& flags) {
+  ScanOptions options;
+  options.rule = Rule::parse(flags.rule);
+  options.run = flags.run.options();
+  if (!flags.classes.empty()) options.classes = PositionLists::from_file(flags.classes);
+  const Model model = flags.model.open();
+  options.layers =
+      parse_layers(flags.layers, static_cast<int>(model.config().layers), "--layers");
+  const std::string hash = hash_of(model);
+  std::optional<ResultDir> directory;
+  if (!flags.output.out.empty()) directory.emplace(flags.output.out, hash, flags.output.force);
+
+  const Corpus corpus = flags.text.read(model);
+  const std::unique_ptr<Progress> progress = flags.output.progress();
+  const ScanResult result = run_scan(model, corpus, options, *progress);
+
+  const std::string json = scan_json_text(result, hash);
+  if (directory) directory->write(result_files(result, json));
+  print(flags.output.json ? json : scan_text(result, text_style_of(STDOUT_FILENO)));
+  if (directory && !flags.output.quiet) {
+    fmt::print(stderr, "Report: {}\n", (directory->path() / "scan.json").string());
+  }
+}
+
+}  // namespace
+
+void add_scan(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("scan", "Find a model's massive activations");
+  auto flags = std::make_shared<ScanFlags>();
+  flags->model.declare(*command);
+  flags->text.declare(*command);
+  command
+      ->add_option("--layers", flags->layers,
+                   "Layers such as 1,4-6, counted from 1; 0 is the embedding")
+      ->capture_default_str();
+  command
+      ->add_option("--rule", flags->rule,
+                   "strict: |h| > 100 and >= 1000 x median; auto: a gap in the tail; or ABS,RATIO")
+      ->capture_default_str();
+  command->add_option("--classes", flags->classes,
+                      "JSON with own lists of delimiter and weak tokens (docs/commands.md)");
+  flags->run.declare(*command);
+  flags->output.declare(*command);
+  command->footer(kExamples);
+  command->callback([flags, &action] { action = [flags] { scan(*flags); }; });
+}
+
+}  // namespace massact

@@ -1,0 +1,321 @@
+#include "massact/model/block.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "massact/model/attention_maps.h"
+#include "massact/ops/activation.h"
+#include "massact/ops/elementwise.h"
+
+namespace massact {
+namespace {
+
+std::vector<float> concatenate(const BoundWeights& weights, const std::string& block,
+                               std::initializer_list<const char*> names) {
+  std::vector<float> all;
+  for (const char* name : names) {
+    const auto part = weights.vector(block + name);
+    all.insert(all.end(), part.begin(), part.end());
+  }
+  return all;
+}
+
+void add_to(std::vector<float>& target, const std::vector<float>& values) {
+  if (target.empty()) target.assign(values.size(), 0.0f);
+  for (std::size_t i = 0; i < values.size(); ++i) target[i] += values[i];
+}
+
+// The projections' own biases plus the learned ones of the qk-bias and qkv-bias variants.
+std::vector<float> qkv_bias(const ModelConfig& config, const BoundWeights& weights,
+                            const std::string& block) {
+  auto bias = concatenate(weights, block, {"attn.b_Q", "attn.b_K", "attn.b_V"});
+  auto learned = concatenate(weights, block, {"attn.q_bias", "attn.k_bias", "attn.v_bias"});
+  if (learned.empty()) return bias;
+  const std::int64_t all = (config.heads + 2 * config.kv_heads) * config.head_size;
+  learned.resize(static_cast<std::size_t>(all), 0.0f);  // qk-bias has none for the values
+  add_to(bias, learned);
+  return bias;
+}
+
+ops::PackedMatrix pack_weights(const BoundWeights& weights, const std::string& block,
+                               std::initializer_list<const char*> names, ops::Precision precision,
+                               Threads& threads) {
+  std::vector<ops::WeightSlice> slices;
+  for (const char* name : names) slices.push_back(weights.slice(block + name));
+  return ops::PackedMatrix::pack(slices, precision, threads);
+}
+
+// A row's mean as the norm's divisor needs it (zero for RMSNorm).
+double row_mean(const ModelConfig& config, const float* x, std::int64_t count) {
+  if (config.norm == NormKind::rms) return 0.0;
+  double sum = 0;
+  for (std::int64_t i = 0; i < count; ++i) sum += x[i];
+  return sum / static_cast<double>(count);
+}
+
+// Somebody wrote the divisors: rows whose divisor changed are normalised again.
+void renormalise(const ModelConfig& config, ConstFloatMatrix hidden,
+                 std::span<const float> old_scale, const float* scale, FloatMatrix normalized) {
+  for (std::int64_t r = 0; r < hidden.rows; ++r) {
+    if (old_scale[static_cast<std::size_t>(r)] == scale[r]) continue;
+    const double mean = row_mean(config, hidden.row(r), hidden.cols);
+    for (std::int64_t c = 0; c < hidden.cols; ++c) {
+      normalized(r, c) = static_cast<float>((hidden(r, c) - mean) / scale[r]);
+    }
+  }
+}
+
+}  // namespace
+
+RopeTables::RopeTables(const ModelConfig& config, std::span<const std::int64_t> lengths) {
+  if (config.positions != PositionKind::rotary || lengths.empty()) return;
+  const auto factor = static_cast<float>(config.rope.attention_factor);
+  if (!config.rope.depends_on_length()) {
+    const std::int64_t longest = *std::max_element(lengths.begin(), lengths.end());
+    by_length_[0] = ops::RopeTable(rope_frequencies(config.rope, longest), factor, longest);
+    return;
+  }
+  for (const std::int64_t length : lengths) {
+    if (by_length_.contains(length)) continue;
+    by_length_[length] = ops::RopeTable(rope_frequencies(config.rope, length), factor, length);
+  }
+}
+
+const ops::RopeTable& RopeTables::for_length(std::int64_t length) const {
+  const auto all = by_length_.find(0);
+  return all != by_length_.end() ? all->second : by_length_.at(length);
+}
+
+std::uint64_t Workspace::bytes_for(const ModelConfig& config, std::int64_t rows) {
+  const std::int64_t heads = (2 * config.heads + 2 * config.kv_heads) * config.head_size;
+  const std::int64_t mlp = config.mlp_size * (config.gated_mlp ? 2 : 1);
+  const std::int64_t widest =
+      std::max({config.width, config.mlp_size, config.heads * config.head_size});
+  // Two more bytes per value of the widest product's input: its bf16 copy.
+  return static_cast<std::uint64_t>(rows * (4 * (2 * config.width + heads + mlp) + 2 * widest));
+}
+
+NormWeights NormWeights::read(const BoundWeights& weights, const std::string& canonical) {
+  return {weights.vector(canonical + ".w"), weights.vector(canonical + ".b")};
+}
+
+ops::NormOptions NormWeights::options(const ModelConfig& config) const {
+  return {.subtract_mean = config.norm == NormKind::layer,
+          .eps = config.norm_eps,
+          .weight = weight,
+          .bias = bias};
+}
+
+void run_norm(const ModelConfig& config, const NormWeights& weights, SiteKind scale_site,
+              ConstFloatMatrix hidden, FloatMatrix out, SiteVisitor& sites, Workspace& workspace,
+              Threads& threads) {
+  const auto kind_after = [&](int steps) {
+    return static_cast<SiteKind>(static_cast<int>(scale_site) + steps);
+  };
+  const SiteKind normalized_site = kind_after(1), out_site = kind_after(2);
+  const bool shows_scale = sites.wants(scale_site);
+  const bool shows_inside = shows_scale || sites.wants(normalized_site);
+  const ops::NormOptions options = weights.options(config);
+  ops::NormOutputs outputs;
+  outputs.out = out;
+  if (shows_inside) {
+    outputs.normalized = Workspace::take(workspace.normalized, hidden.rows, hidden.cols);
+    outputs.scale = Workspace::take(workspace.scale, hidden.rows, 1).data;
+  }
+  ops::norm(hidden, options, outputs, threads);
+  bool edited = false;
+  if (shows_scale) {
+    const std::vector<float> old(outputs.scale, outputs.scale + hidden.rows);
+    if (sites.visit(scale_site, {outputs.scale, hidden.rows, 1})) {
+      renormalise(config, hidden, old, outputs.scale, outputs.normalized);
+      edited = true;
+    }
+  }
+  if (sites.wants(normalized_site)) edited |= sites.visit(normalized_site, outputs.normalized);
+  if (edited) ops::norm_affine(outputs.normalized, options, out, threads);
+  if (sites.wants(out_site)) sites.visit(out_site, out);
+}
+
+struct Block::Call {
+  std::span<const ops::RowRange> sequences;
+  const RopeTables& rope;
+  SiteVisitor& sites;
+  Workspace& workspace;
+  Threads& threads;
+
+  void visit(SiteKind kind, FloatMatrix values) const {
+    if (sites.wants(kind)) sites.visit(kind, values);
+  }
+
+  // x · wᵀ + bias, into `buffer`.
+  FloatMatrix project(ConstFloatMatrix x, const ops::PackedMatrix& w,
+                      const std::vector<float>& bias, Buffer<float>& buffer) const {
+    const FloatMatrix y = Workspace::take(buffer, x.rows, w.n());
+    workspace.times.measure(Stage::matmul, [&] { ops::matmul(x, w, y, threads); });
+    ops::add_bias(y, bias, threads);
+    return y;
+  }
+};
+
+Block Block::pack(const Model& model, int index, ops::Precision precision, Threads& threads) {
+  Block block(model);
+  const ModelConfig& config = model.config();
+  const BoundWeights& weights = model.weights();
+  const std::string name = "blocks." + std::to_string(index) + ".";
+  const auto pack = [&](std::initializer_list<const char*> names) {
+    return pack_weights(weights, name, names, precision, threads);
+  };
+  block.index_ = index;
+  block.ln1_ = NormWeights::read(weights, name + "ln1");
+  block.ln2_ = NormWeights::read(weights, name + "ln2");
+  block.qkv_ = pack({"attn.W_Q", "attn.W_K", "attn.W_V"});
+  block.attn_out_ = pack({"attn.W_O"});
+  block.mlp_in_ = config.gated_mlp ? pack({"mlp.W_gate", "mlp.W_in"}) : pack({"mlp.W_in"});
+  block.mlp_out_ = pack({"mlp.W_out"});
+  block.qkv_bias_ = qkv_bias(config, weights, name);
+  block.attn_out_bias_ = weights.vector(name + "attn.b_O");
+  block.mlp_in_bias_ = concatenate(weights, name, {"mlp.b_gate", "mlp.b_in"});
+  block.mlp_out_bias_ = weights.vector(name + "mlp.b_out");
+  block.slot_key_ = weights.vector(name + "attn.eab_k");
+  block.slot_logit_ = weights.vector(name + "attn.sinks");
+  if (config.variant == AttentionVariant::v_bias) {
+    block.value_bias_ = weights.vector(name + "attn.eab_v");
+  } else {
+    block.slot_value_ = weights.vector(name + "attn.eab_v");
+  }
+  if (config.variant == AttentionVariant::softmax_off_by_one) {
+    block.slot_logit_.assign(static_cast<std::size_t>(config.heads), 0.0f);
+  }
+  if (config.variant == AttentionVariant::gated) {
+    // A few rows of output: kept in f32, it costs nothing.
+    block.head_gate_ = pack_weights(weights, name, {"attn.W_gate"}, ops::Precision::f32, threads);
+  }
+  return block;
+}
+
+std::uint64_t Block::packed_bytes(const ModelConfig& config, ops::Precision precision) {
+  const std::int64_t heads = 2 * (config.heads + config.kv_heads) * config.head_size;
+  const std::int64_t mlp = config.mlp_size * (config.gated_mlp ? 3 : 2);
+  const std::int64_t bytes = precision == ops::Precision::f32 ? 4 : 2;
+  return static_cast<std::uint64_t>(config.width * (heads + mlp) * bytes);
+}
+
+ops::AttentionOptions Block::attention_options() const {
+  const ModelConfig& config = *config_;
+  ops::AttentionOptions options;
+  options.heads = config.heads;
+  options.kv_heads = config.kv_heads;
+  options.head_size = config.head_size;
+  options.scale = config.attention_scale;
+  if (config.scale_by_inverse_layer) options.scale /= static_cast<float>(index_ + 1);
+  options.window = config.windows[static_cast<std::size_t>(index_)];
+  if (config.variant == AttentionVariant::sigmoid) options.kind = ops::AttentionKind::sigmoid;
+  options.slot_key = slot_key_;
+  options.slot_value = slot_value_;
+  options.slot_logit = slot_logit_;
+  options.clip_gamma = config.clip_gamma;
+  options.clip_eta = config.clip_eta;
+  return options;
+}
+
+void Block::run(FloatMatrix hidden, std::span<const ops::RowRange> sequences,
+                const RopeTables& rope, SiteVisitor& sites, Workspace& workspace,
+                Threads& threads) const {
+  const Call call{sequences, rope, sites, workspace, threads};
+  const FloatMatrix normed = Workspace::take(workspace.normed, hidden.rows, hidden.cols);
+
+  call.visit(SiteKind::resid_pre, hidden);
+  run_norm(*config_, ln1_, SiteKind::ln1_scale, hidden, normed, sites, workspace, threads);
+  const FloatMatrix attn_out = attend(normed, call);
+  call.visit(SiteKind::attn_out, attn_out);
+  ops::add(hidden, attn_out, hidden, threads);
+  call.visit(SiteKind::resid_mid, hidden);
+
+  run_norm(*config_, ln2_, SiteKind::ln2_scale, hidden, normed, sites, workspace, threads);
+  const FloatMatrix mlp_out = transform(normed, call);
+  call.visit(SiteKind::mlp_out, mlp_out);
+  ops::add(hidden, mlp_out, hidden, threads);
+  call.visit(SiteKind::resid_post, hidden);
+}
+
+FloatMatrix Block::attend(FloatMatrix normed, const Call& call) const {
+  const ModelConfig& config = *config_;
+  Workspace& workspace = call.workspace;
+  Threads& threads = call.threads;
+  const std::int64_t q_size = config.heads * config.head_size;
+  const std::int64_t kv_size = config.kv_heads * config.head_size;
+
+  const FloatMatrix qkv = call.project(normed, qkv_, qkv_bias_, workspace.qkv);
+  const FloatMatrix q = qkv.slice_cols(0, q_size);
+  const FloatMatrix k = qkv.slice_cols(q_size, kv_size);
+  const FloatMatrix v = qkv.slice_cols(q_size + kv_size, kv_size);
+  call.visit(SiteKind::q, q);
+  call.visit(SiteKind::k, k);
+  call.visit(SiteKind::v, v);
+  if (config.positions == PositionKind::rotary) {
+    // Several sequences: one task each, the inner loops then run in that task.
+    threads.parallel_for(static_cast<std::int64_t>(call.sequences.size()),
+                         [&](std::int64_t s, int) {
+                           const auto& rows = call.sequences[static_cast<std::size_t>(s)];
+                           const auto& table = call.rope.for_length(rows.count);
+                           ops::rope(q.slice_rows(rows.first, rows.count), config.heads,
+                                     config.head_size, table, config.rope.style, 0, threads);
+                           ops::rope(k.slice_rows(rows.first, rows.count), config.kv_heads,
+                                     config.head_size, table, config.rope.style, 0, threads);
+                         });
+    call.visit(SiteKind::rot_q, q);
+    call.visit(SiteKind::rot_k, k);
+  }
+
+  const FloatMatrix z = Workspace::take(workspace.z, normed.rows, q_size);
+  if (call.sites.wants(SiteKind::attn_scores) || call.sites.wants(SiteKind::pattern)) {
+    attend_by_maps(q, k, v, call.sequences, attention_options(), z, call.sites, workspace, threads);
+  } else {
+    workspace.times.measure(Stage::attention, [&] {
+      ops::attention(q, k, v, call.sequences, attention_options(), z, threads);
+    });
+  }
+  finish_heads(normed, z, call);
+  call.visit(SiteKind::z, z);
+  return call.project(z, attn_out_, attn_out_bias_, workspace.out);
+}
+
+// What variants do to a head's output before the output projection: add v′, multiply by a gate.
+void Block::finish_heads(FloatMatrix normed, FloatMatrix z, const Call& call) const {
+  const std::int64_t c = config_->head_size;
+  const std::int64_t shared = config_->heads / config_->kv_heads;
+  if (!value_bias_.empty()) {
+    std::vector<float> bias(static_cast<std::size_t>(z.cols));
+    for (std::int64_t i = 0; i < z.cols; ++i) {
+      bias[static_cast<std::size_t>(i)] =
+          value_bias_[static_cast<std::size_t>(i / c / shared * c + i % c)];
+    }
+    ops::add_bias(z, bias, call.threads);
+  }
+  if (head_gate_) {
+    const FloatMatrix gates = call.project(normed, head_gate_, {}, call.workspace.gates);
+    call.threads.parallel_for(z.rows, [&](std::int64_t r, int) {
+      for (std::int64_t i = 0; i < z.cols; ++i) z(r, i) /= 1.0f + std::exp(-gates(r, i / c));
+    });
+  }
+}
+
+FloatMatrix Block::transform(FloatMatrix normed, const Call& call) const {
+  const ModelConfig& config = *config_;
+  Threads& threads = call.threads;
+  const std::int64_t f = config.mlp_size;
+  const FloatMatrix pre = call.project(normed, mlp_in_, mlp_in_bias_, call.workspace.mlp);
+  const FloatMatrix gate = pre.slice_cols(0, f);
+  call.visit(SiteKind::mlp_pre, gate);
+  if (config.gated_mlp) {
+    const FloatMatrix up = pre.slice_cols(f, f);
+    call.visit(SiteKind::mlp_pre_linear, up);
+    ops::activate_gated(gate, up, config.activation, gate, threads);
+  } else {
+    ops::activate(gate, config.activation, gate, threads);
+  }
+  call.visit(SiteKind::mlp_post, gate);
+  return call.project(gate, mlp_out_, mlp_out_bias_, call.workspace.out);
+}
+
+}  // namespace massact

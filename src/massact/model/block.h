@@ -1,0 +1,111 @@
+// The one block function. Every study runs through it: it carries hidden states from the residual
+// stream before the block to the one after it and stops at every site on the way.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "massact/model/model.h"
+#include "massact/model/sites.h"
+#include "massact/model/stage_times.h"
+#include "massact/ops/attention.h"
+#include "massact/ops/matmul.h"
+#include "massact/ops/norm.h"
+#include "massact/ops/rope.h"
+
+namespace massact {
+
+/// What a forward pass tells whoever watches. The rows of a batch are those of its sequences, one
+/// sequence after the other.
+class SiteVisitor {
+ public:
+  virtual ~SiteVisitor() = default;
+
+  /// True if `visit` or `visit_map` must be called for this kind of site in the current block.
+  /// Others may be skipped, with the values they would need.
+  virtual bool wants(SiteKind kind) const = 0;
+
+  /// values: [rows, site_width]; what is written there is what everything downstream reads.
+  /// Returns true if something was written.
+  virtual bool visit(SiteKind kind, FloatMatrix values) = 0;
+
+  /// A piece of an attention map: values [queries, S] of one head of the batch's sequence number
+  /// `sequence`, for queries from `first_query` on.
+  virtual bool visit_map(SiteKind kind, std::int64_t sequence, std::int64_t head,
+                         std::int64_t first_query, FloatMatrix values) = 0;
+};
+
+/// Rotary tables for all lengths of text in a run.
+class RopeTables {
+ public:
+  RopeTables(const ModelConfig& config, std::span<const std::int64_t> lengths);
+  /// The table for a text of `length` rows; `length` must be one of the constructor's.
+  const ops::RopeTable& for_length(std::int64_t length) const;
+
+ private:
+  std::map<std::int64_t, ops::RopeTable> by_length_;  // key 0: one table serves all
+};
+
+/// Memory that block calls reuse, and where their time went. One per thread of control.
+struct Workspace {
+  Buffer<float> normed, normalized, scale, qkv, z, out, mlp, gates, maps;
+  StageTimes times;
+
+  /// `buffer` as a matrix, grown if need be; what it held is lost.
+  static FloatMatrix take(Buffer<float>& buffer, std::int64_t rows, std::int64_t cols) {
+    buffer.reserve_discarding(rows * cols);
+    return {buffer.data(), rows, cols};
+  }
+
+  /// Bytes that a batch of `rows` rows needs (without attention maps).
+  static std::uint64_t bytes_for(const ModelConfig& config, std::int64_t rows);
+};
+
+/// The weights of one normalisation.
+struct NormWeights {
+  std::vector<float> weight, bias;
+
+  static NormWeights read(const BoundWeights& weights, const std::string& canonical);
+  ops::NormOptions options(const ModelConfig& config) const;
+};
+
+/// The weights of one block, packed for the kernels. Immutable; thread-safe.
+class Block {
+ public:
+  /// Reads block `index` of the model. `threads` do the packing.
+  static Block pack(const Model& model, int index, ops::Precision precision, Threads& threads);
+
+  /// Runs the block on hidden [R, d], in place.
+  void run(FloatMatrix hidden, std::span<const ops::RowRange> sequences, const RopeTables& rope,
+           SiteVisitor& sites, Workspace& workspace, Threads& threads) const;
+
+  /// Bytes of a packed block of this architecture.
+  static std::uint64_t packed_bytes(const ModelConfig& config, ops::Precision precision);
+
+ private:
+  struct Call;  // the arguments of `run`, handed on
+
+  FloatMatrix attend(FloatMatrix normed, const Call& call) const;
+  void finish_heads(FloatMatrix normed, FloatMatrix z, const Call& call) const;
+  FloatMatrix transform(FloatMatrix normed, const Call& call) const;
+  ops::AttentionOptions attention_options() const;
+
+  const ModelConfig* config_ = nullptr;
+  Model model_;  // keeps config_ alive
+  int index_ = 0;
+  NormWeights ln1_, ln2_;
+  ops::PackedMatrix qkv_, attn_out_, mlp_in_, mlp_out_, head_gate_;
+  std::vector<float> qkv_bias_, attn_out_bias_, mlp_in_bias_, mlp_out_bias_;
+  std::vector<float> slot_key_, slot_value_, slot_logit_, value_bias_;
+
+  explicit Block(const Model& model) : config_(&model.config()), model_(model) {}
+};
+
+/// Normalises `hidden` into `out`, stopping at the norm's three sites (scale, normalized, out).
+void run_norm(const ModelConfig& config, const NormWeights& weights, SiteKind scale_site,
+              ConstFloatMatrix hidden, FloatMatrix out, SiteVisitor& sites, Workspace& workspace,
+              Threads& threads);
+
+}  // namespace massact

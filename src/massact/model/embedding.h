@@ -1,0 +1,43 @@
+// The two ends of the network: tokens → residual stream, residual stream → logits.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "massact/model/block.h"
+
+namespace massact {
+
+/// Token id of a row that is no token: the sink token's.
+inline constexpr std::int32_t kNoToken = -1;
+
+/// Fills hidden [R, d] with the embeddings of the batch's rows (plus learned positions), stopping
+/// at hook_embed and hook_pos_embed. tokens: [R]; kNoToken only as the first row of a sequence.
+/// Throws Error if an id or a position is out of the model's range.
+void embed(const Model& model, std::span<const std::int32_t> tokens,
+           std::span<const ops::RowRange> sequences, FloatMatrix hidden, SiteVisitor& sites,
+           Workspace& workspace, Threads& threads);
+
+/// The final norm and the projection to the vocabulary.
+class Unembedding {
+ public:
+  static Unembedding pack(const Model& model, ops::Precision precision, Threads& threads);
+
+  /// normed [R, d] = the final norm of hidden [R, d], stopping at ln_final.hook_out.
+  void normalise(ConstFloatMatrix hidden, FloatMatrix normed, SiteVisitor& sites,
+                 Threads& threads) const;
+
+  /// logits [R, vocab] of normed [R, d].
+  void project(ConstFloatMatrix normed, FloatMatrix logits, Threads& threads) const;
+
+  /// Bytes of the packed matrix.
+  static std::uint64_t packed_bytes(const ModelConfig& config, ops::Precision precision);
+
+ private:
+  explicit Unembedding(const Model& model) : model_(model) {}
+  Model model_;
+  NormWeights norm_;
+  ops::PackedMatrix projection_;
+};
+
+}  // namespace massact

@@ -1,0 +1,32 @@
+// What a model family is: a config reader and a weight table. Nothing else.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "massact/io/json.h"
+#include "massact/model/config.h"
+#include "massact/model/weight_table.h"
+
+namespace massact {
+
+struct Family {
+  std::string_view name;
+  /// HF's "model_type" values it reads.
+  std::vector<std::string_view> model_types;
+  /// HF's config.json → options of the generic block.
+  ModelConfig (*read_config)(const JsonObject& config);
+  WeightTable (*weights)(const ModelConfig& config);
+};
+
+/// All families, in alphabetical order.
+const std::vector<Family>& families();
+
+/// The family that reads this "model_type". Throws Error that lists what is supported.
+const Family& find_family(std::string_view model_type, std::string_view where);
+
+// One function per file in families/.
+Family gpt2_family();
+Family llama_family();
+
+}  // namespace massact

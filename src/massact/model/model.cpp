@@ -1,0 +1,136 @@
+#include "massact/model/model.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "massact/base/error.h"
+#include "massact/io/llama2c.h"
+#include "massact/io/safetensors.h"
+#include "massact/model/family.h"
+
+namespace massact {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kMaxConfigBytes = 16u << 20;
+
+// An HF cache folder ("models--org--name") holds the files in snapshots/<revision>: the one that
+// refs/main names, else the newest.
+fs::path resolve_cache_folder(const fs::path& path) {
+  const fs::path snapshots = path / "snapshots";
+  if (fs::exists(path / "config.json") || !fs::is_directory(snapshots)) return path;
+  const fs::path ref = path / "refs" / "main";
+  if (fs::exists(ref)) {
+    std::string revision = read_text_file(ref, 4096);
+    while (!revision.empty() && std::isspace(static_cast<unsigned char>(revision.back()))) {
+      revision.pop_back();
+    }
+    // The revision is a file's content: it must stay a plain folder name.
+    const bool plain = !revision.empty() && revision.find('/') == std::string::npos &&
+                       revision != "." && revision != "..";
+    if (plain && fs::is_directory(snapshots / revision)) return snapshots / revision;
+  }
+  fs::path newest;
+  for (const auto& entry : fs::directory_iterator(snapshots)) {
+    const bool newer = newest.empty() || entry.last_write_time() > fs::last_write_time(newest);
+    if (entry.is_directory() && newer) newest = entry.path();
+  }
+  require(!newest.empty(), snapshots.string(), "expected a snapshot folder, found none");
+  return newest;
+}
+
+ModelConfig llama2c_config(const Llama2cConfig& file) {
+  ModelConfig model;
+  model.family = "llama";
+  model.name = "llama2.c";
+  model.layers = file.layers;
+  model.width = file.dim;
+  model.heads = file.heads;
+  model.kv_heads = file.kv_heads;
+  model.head_size = file.head_size();
+  model.mlp_size = file.hidden_dim;
+  model.vocab = file.vocab;
+  model.max_positions = file.seq_len;
+  model.norm_eps = static_cast<float>(Llama2cConfig::kNormEpsilon);
+  model.rope.style = ops::RopeStyle::interleaved;
+  model.rope.dims = file.head_size();
+  model.rope.base = Llama2cConfig::kRotaryBase;
+  model.attention_scale = 1.0f / std::sqrt(static_cast<float>(file.head_size()));
+  model.tied_embeddings = file.tied_head;
+  model.windows.assign(static_cast<std::size_t>(file.layers), 0);
+  return model;
+}
+
+// The tokenizer the user named, else what lies beside the model, else none.
+std::shared_ptr<const Tokenizer> find_tokenizer(const fs::path& beside,
+                                                const OpenOptions& options) {
+  if (!options.tokenizer.empty()) return open_tokenizer(options.tokenizer);
+  bool found = false;
+  for (const auto& entry : fs::directory_iterator(beside)) {
+    const std::string name = entry.path().filename().string();
+    found |= name == "tokenizer.json" || name == "tokenizer.model" || name == "tokenizer.bin" ||
+             (name.starts_with("tok") && name.ends_with(".bin"));
+  }
+  return found ? open_tokenizer(beside) : nullptr;
+}
+
+Model open_llama2c_model(const fs::path& path, const OpenOptions& options) {
+  Llama2cModel file = open_llama2c(path);
+  const ModelConfig config = llama2c_config(file.config);
+  const WeightTable table = find_family("llama", path.string()).weights(config);
+  fs::path folder = path.parent_path();
+  if (folder.empty()) folder = ".";
+  return Model({.config = config,
+                .weights = BoundWeights::bind(table, std::move(file.weights), config.layers),
+                .path = path,
+                .name = path.stem().string(),
+                .tokenizer = find_tokenizer(folder, options)});
+}
+
+Model open_hf_model(const fs::path& directory, const OpenOptions& options) {
+  const fs::path config_path = directory / "config.json";
+  require(fs::exists(config_path), directory.string(),
+          "expected a directory with config.json (is this a model?)");
+  const auto json = JsonObject::from_file(config_path, kMaxConfigBytes);
+  const auto type = json.get<std::string>("model_type");
+  const Family& family = find_family(type, json.where("model_type"));
+  const ModelConfig config = family.read_config(json);
+  std::string name = fs::absolute(directory).lexically_normal().filename().string();
+  if (name.empty()) name = fs::absolute(directory).parent_path().filename().string();
+  return Model({.config = config,
+                .weights = BoundWeights::bind(family.weights(config), open_safetensors(directory),
+                                              config.layers),
+                .path = directory,
+                .name = name,
+                .tokenizer = find_tokenizer(directory, options)});
+}
+
+}  // namespace
+
+const Tokenizer& Model::tokenizer() const {
+  require(has_tokenizer(), path().string(),
+          "expected a tokenizer beside the model (tokenizer.json, tokenizer.model or "
+          "tokenizer.bin), found none (give one with --tokenizer, or token ids with --tokens)");
+  return *parts_->tokenizer;
+}
+
+bool Model::has_half_weights() const {
+  const TensorInfo* info = weights().source().find(weights().source_name("blocks.0.attn.W_O"));
+  return info != nullptr && info->viewable && size_of(info->type) == 2;
+}
+
+Model open_model(const fs::path& path, const OpenOptions& options) {
+  require(fs::exists(path), path.string(), "expected a model, found no such file or directory");
+  if (fs::is_directory(path)) return open_hf_model(resolve_cache_folder(path), options);
+  const std::string extension = path.extension().string();
+  if (extension == ".bin") return open_llama2c_model(path, options);
+  if (path.filename() == "config.json" || extension == ".safetensors") {
+    return open_hf_model(path.has_parent_path() ? path.parent_path() : ".", options);
+  }
+  fail(path.string(),
+       "expected a directory with config.json or a llama2.c .bin file, got a {} file",
+       extension.empty() ? "nameless" : extension);
+}
+
+}  // namespace massact

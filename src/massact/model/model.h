@@ -1,0 +1,53 @@
+// An opened model: its options, its mapped weights, its tokenizer. Nothing is loaded yet.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "massact/model/config.h"
+#include "massact/model/weight_table.h"
+#include "massact/text/tokenizer.h"
+
+namespace massact {
+
+/// Immutable and cheap to copy; thread-safe.
+class Model {
+ public:
+  const ModelConfig& config() const { return parts_->config; }
+  const BoundWeights& weights() const { return parts_->weights; }
+  /// What the user named, with HF cache folders resolved.
+  const std::filesystem::path& path() const { return parts_->path; }
+  /// The model's name for people: its directory's or file's name.
+  const std::string& name() const { return parts_->name; }
+  bool has_tokenizer() const { return parts_->tokenizer != nullptr; }
+  /// Throws Error if no tokenizer was found beside the model.
+  const Tokenizer& tokenizer() const;
+
+  /// True if the projections are stored in 16 bits (so that bf16 arithmetic loses little).
+  bool has_half_weights() const;
+
+  struct Parts {
+    ModelConfig config;
+    BoundWeights weights;
+    std::filesystem::path path;
+    std::string name;
+    std::shared_ptr<const Tokenizer> tokenizer;
+  };
+  explicit Model(Parts parts) : parts_(std::make_shared<const Parts>(std::move(parts))) {}
+
+ private:
+  std::shared_ptr<const Parts> parts_;
+};
+
+struct OpenOptions {
+  /// A tokenizer file or directory; empty: beside the model.
+  std::filesystem::path tokenizer;
+};
+
+/// Opens an HF directory (`config.json` with safetensors), an HF cache folder (`models--…`), or a
+/// llama2.c `.bin`. Maps the files and checks that config and weights agree; reads no weights.
+/// Throws Error that names file, field, expected and found.
+Model open_model(const std::filesystem::path& path, const OpenOptions& options = {});
+
+}  // namespace massact

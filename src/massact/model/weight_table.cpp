@@ -1,0 +1,204 @@
+#include "massact/model/weight_table.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <set>
+
+#include "massact/base/error.h"
+
+namespace massact {
+namespace {
+
+constexpr std::size_t kMostListed = 12;
+
+std::string with_block(std::string_view name, std::int64_t block) {
+  std::string result(name);
+  if (const auto star = result.find('*'); star != std::string::npos) {
+    result.replace(star, 1, std::to_string(block));
+  }
+  return result;
+}
+
+// "@layers.*.x" -> "model.layers.3.x".
+std::string source_name_of(std::string_view name, std::string_view prefix, std::int64_t block) {
+  std::string result = with_block(name, block);
+  if (result.starts_with('@')) result.replace(0, 1, prefix);
+  return result;
+}
+
+// Glob with `*` only. Greedy with one point of return: linear in practice, no recursion.
+bool matches(std::string_view pattern, std::string_view text) {
+  std::size_t p = 0, t = 0, star = std::string_view::npos, resume = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      resume = t;
+    } else if (p < pattern.size() && pattern[p] == text[t]) {
+      ++p;
+      ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++resume;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+// The prefix under which most of the table's names exist.
+std::string choose_prefix(const WeightTable& table, const WeightSource& source) {
+  std::string best;
+  std::size_t most = 0;
+  for (const auto& prefix : table.prefixes) {
+    std::size_t found = 0;
+    for (const auto& spec : table.specs) {
+      for (const auto& name : spec.sources) {
+        found += source.find(source_name_of(name, prefix, 0)) != nullptr;
+      }
+    }
+    if (found > most) {
+      most = found;
+      best = prefix;
+    }
+  }
+  return most == 0 ? table.prefixes.front() : best;
+}
+
+void append_problem(std::string& text, std::string_view what,
+                    const std::vector<std::string>& names) {
+  if (names.empty()) return;
+  const std::size_t shown = std::min(names.size(), kMostListed);
+  text += fmt::format(
+      "{}{} {}: {}", text.empty() ? "" : "; ", names.size(), what,
+      fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(shown), ", "));
+  if (shown < names.size()) text += fmt::format(", and {} more", names.size() - shown);
+}
+
+}  // namespace
+
+std::string WeightSpec::source_name(std::string_view prefix, std::int64_t block) const {
+  return source_name_of(sources.front(), prefix, block);
+}
+
+WeightSpec& WeightTable::add(std::string canonical, std::string source, Shape shape) {
+  specs.push_back({std::move(canonical), {std::move(source)}, std::move(shape)});
+  return specs.back();
+}
+
+void WeightTable::ignore(std::string pattern, std::string reason) {
+  ignored.push_back({std::move(pattern), std::move(reason)});
+}
+
+BoundWeights BoundWeights::bind(const WeightTable& table,
+                                std::shared_ptr<const WeightSource> source, std::int64_t blocks) {
+  BoundWeights bound;
+  const std::string prefix = choose_prefix(table, *source);
+  std::set<std::string, std::less<>> used;
+  std::vector<std::string> missing, misshaped, unexpected;
+
+  const auto bind_one = [&](const WeightSpec& spec, std::int64_t block) {
+    for (const auto& name : spec.sources) {
+      const std::string full = source_name_of(name, prefix, block);
+      const TensorInfo* info = source->find(full);
+      if (info == nullptr) continue;
+      used.insert(full);
+      if (info->shape != spec.shape) {
+        misshaped.push_back(fmt::format("{} expected {} got {}", full, spec.shape.to_string(),
+                                        info->shape.to_string()));
+      }
+      bound.bindings_[with_block(spec.canonical, block)] = {full, spec};
+      return;
+    }
+    missing.push_back(spec.source_name(prefix, block));
+  };
+  for (const auto& spec : table.specs) {
+    const bool per_block = spec.canonical.find('*') != std::string::npos;
+    for (std::int64_t block = 0; block < (per_block ? blocks : 1); ++block) bind_one(spec, block);
+  }
+  for (const auto& info : source->tensors()) {
+    if (used.contains(info.name)) continue;
+    const IgnoredTensors* reason = nullptr;
+    for (const auto& ignored : table.ignored) {
+      if (matches(ignored.pattern, info.name)) reason = &ignored;
+    }
+    if (reason) {
+      bound.ignored_.emplace_back(info.name, reason->reason);
+    } else {
+      unexpected.push_back(info.name);
+    }
+  }
+  std::string problems;
+  append_problem(problems, "missing", missing);
+  append_problem(problems, "of another shape than the config says", misshaped);
+  append_problem(problems, "unexpected", unexpected);
+  if (!problems.empty())
+    fail(source->description(), "the weights contradict the config: {}", problems);
+  bound.source_ = std::move(source);
+  return bound;
+}
+
+const BoundWeights::Binding& BoundWeights::at(std::string_view canonical) const {
+  const auto it = bindings_.find(canonical);
+  require(it != bindings_.end(), "weights", "expected a weight named '{}'", canonical);
+  return it->second;
+}
+
+bool BoundWeights::has(std::string_view canonical) const {
+  return bindings_.find(canonical) != bindings_.end();
+}
+
+ops::WeightSlice BoundWeights::slice(std::string_view canonical) const {
+  const Binding& binding = at(canonical);
+  const bool transposed = binding.spec.layout == WeightLayout::in_out;
+  ops::WeightSlice slice = ops::whole(source_->view(binding.source), transposed);
+  if (binding.spec.out_count >= 0) {
+    slice.data +=
+        static_cast<std::size_t>(binding.spec.out_first * slice.out_stride) * size_of(slice.type);
+    slice.out = binding.spec.out_count;
+  }
+  return slice;
+}
+
+std::vector<float> BoundWeights::vector(std::string_view canonical) const {
+  const auto it = bindings_.find(canonical);
+  if (it == bindings_.end()) return {};
+  const WeightSpec& spec = it->second.spec;
+  const std::int64_t all = spec.shape.element_count(it->second.source);
+  std::vector<float> values(static_cast<std::size_t>(spec.out_count < 0 ? all : spec.out_count));
+  source_->read(it->second.source, spec.out_first, static_cast<std::int64_t>(values.size()),
+                values.data());
+  return values;
+}
+
+void BoundWeights::rows(std::string_view canonical, std::int64_t first, std::int64_t count,
+                        float* out) const {
+  const Binding& binding = at(canonical);
+  const std::int64_t columns = binding.spec.shape[1];
+  source_->read(binding.source, first * columns, count * columns, out);
+}
+
+std::string BoundWeights::source_name(std::string_view canonical) const {
+  return at(canonical).source;
+}
+
+std::vector<std::string> BoundWeights::names(std::string_view prefix) const {
+  std::vector<std::string> found;
+  for (auto it = bindings_.lower_bound(prefix);
+       it != bindings_.end() && std::string_view(it->first).starts_with(prefix); ++it) {
+    found.push_back(it->first);
+  }
+  return found;
+}
+
+void BoundWeights::will_need(std::string_view prefix) const {
+  for (const auto& name : names(prefix)) source_->will_need(at(name).source);
+}
+
+void BoundWeights::release(std::string_view prefix) const {
+  for (const auto& name : names(prefix)) source_->release(at(name).source);
+}
+
+}  // namespace massact

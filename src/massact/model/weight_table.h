@@ -1,0 +1,105 @@
+// The declarative part of a family: which tensor of the file is which weight of the generic block.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "massact/io/weight_source.h"
+#include "massact/ops/matmul.h"
+#include "massact/tensor/tensor.h"
+
+namespace massact {
+
+/// How a projection lies in the file.
+enum class WeightLayout : std::uint8_t {
+  out_in,  ///< HF's Linear: [outputs, inputs]
+  in_out   ///< GPT-2's Conv1D: [inputs, outputs]
+};
+
+/// One weight: canonical name ← source tensor. In both names `*` stands for the block's number;
+/// in source names a leading `@` stands for the file's prefix.
+/// Canonical names are TransformerLens's ("blocks.*.attn.W_Q"), values stay as in the file.
+struct WeightSpec {
+  std::string canonical;
+  std::vector<std::string> sources;  ///< names in use for it; the first one found is taken
+  Shape shape;                       ///< of the tensor in the file
+  WeightLayout layout = WeightLayout::out_in;
+  std::int64_t out_first = 0;   ///< part of a fused projection (or bias): its first output …
+  std::int64_t out_count = -1;  ///< … and their number; -1: all
+
+  /// The first source name with its prefix and block filled in.
+  std::string source_name(std::string_view prefix, std::int64_t block) const;
+
+  void set_part(std::int64_t first, std::int64_t count) {
+    out_first = first;
+    out_count = count;
+  }
+};
+
+/// Tensors that files carry and nobody needs ("*" matches any run of characters).
+struct IgnoredTensors {
+  std::string pattern;
+  std::string reason;
+};
+
+struct WeightTable {
+  std::vector<WeightSpec> specs;
+  std::vector<IgnoredTensors> ignored;
+  /// What `@` may be ("model.", ""); the same in the whole file.
+  std::vector<std::string> prefixes = {""};
+
+  /// Adds a required weight; change the result for other layouts and fused parts.
+  WeightSpec& add(std::string canonical, std::string source, Shape shape);
+  void ignore(std::string pattern, std::string reason);
+};
+
+/// A weight table bound to a file: every required weight found, of the right shape, and every
+/// tensor of the file accounted for. Thread-safe.
+class BoundWeights {
+ public:
+  /// Throws one Error that lists all missing, misshaped and unexpected tensors.
+  static BoundWeights bind(const WeightTable& table, std::shared_ptr<const WeightSource> source,
+                           std::int64_t blocks);
+
+  bool has(std::string_view canonical) const;
+
+  /// The weight as a matrix for `ops::PackedMatrix::pack`.
+  ops::WeightSlice slice(std::string_view canonical) const;
+
+  /// A vector weight (norm, bias, …) in f32; empty if it is not in the table.
+  std::vector<float> vector(std::string_view canonical) const;
+
+  /// Rows [first, first + count) of a matrix weight in f32, into out [count, columns].
+  void rows(std::string_view canonical, std::int64_t first, std::int64_t count, float* out) const;
+
+  /// The source tensor's name.
+  std::string source_name(std::string_view canonical) const;
+
+  /// Canonical names that begin with `prefix` ("blocks.3.").
+  std::vector<std::string> names(std::string_view prefix) const;
+
+  /// Hints for the file's pages of all weights that begin with `prefix`.
+  void will_need(std::string_view prefix) const;
+  void release(std::string_view prefix) const;
+
+  const WeightSource& source() const { return *source_; }
+  /// Tensors of the file that are not used, each with the reason.
+  const std::vector<std::pair<std::string, std::string>>& ignored() const { return ignored_; }
+
+ private:
+  struct Binding {
+    std::string source;
+    WeightSpec spec;
+  };
+  const Binding& at(std::string_view canonical) const;
+
+  std::shared_ptr<const WeightSource> source_;
+  std::map<std::string, Binding, std::less<>> bindings_;
+  std::vector<std::pair<std::string, std::string>> ignored_;
+};
+
+}  // namespace massact

@@ -1,0 +1,43 @@
+// What is usual around a scalar: for its token and for its dimension.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "massact/base/threads.h"
+#include "massact/observe/magnitude_kernels.h"
+#include "massact/tensor/tensor.h"
+
+namespace massact::observe {
+
+/// The lower median of the magnitudes of a row or column without one of them.
+class OtherMedian {
+ public:
+  OtherMedian() = default;
+  /// Reorders `magnitudes`.
+  explicit OtherMedian(std::span<float> magnitudes);
+
+  /// Without one value of this magnitude; 0 if it is the only one.
+  float without(float magnitude) const;
+
+ private:
+  std::size_t count_ = 0;
+  float at_ = 0.0f, next_ = 0.0f;  // the two neighbouring order statistics that it can be
+};
+
+/// One dimension of a hidden state.
+struct Column {
+  Scalar peak;  ///< its largest |h|, at the first position that has it
+  OtherMedian median;
+};
+
+/// The columns at `dimensions`, in that order.
+std::vector<Column> read_columns(ConstFloatMatrix values, std::span<const std::int32_t> dimensions,
+                                 Threads& threads);
+
+/// Medians of the rows at `positions`, in that order.
+std::vector<OtherMedian> read_rows(ConstFloatMatrix values, std::span<const std::int32_t> positions,
+                                   Threads& threads);
+
+}  // namespace massact::observe

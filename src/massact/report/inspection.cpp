@@ -1,0 +1,148 @@
+#include "massact/report/inspection.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "massact/base/clock.h"
+#include "massact/report/model_hash.h"
+
+namespace massact {
+namespace {
+
+// Reading maps files through the page cache; a typical NVMe disk. Only for the estimate.
+constexpr double kDiskBytesPerSecond = 1.5e9;
+constexpr std::int64_t kProbeRows = 256;
+constexpr std::int64_t kProbeLargestSide = 2048;
+constexpr double kProbeSeconds = 0.05;
+
+std::int64_t parameters_of(const BoundWeights& weights) {
+  std::set<std::string> used;
+  for (const std::string& name : weights.names("")) used.insert(weights.source_name(name));
+  std::int64_t total = 0;
+  for (const TensorInfo& tensor : weights.source().tensors()) {
+    if (used.contains(tensor.name)) total += tensor.shape.element_count(tensor.name);
+  }
+  return total;
+}
+
+void add_attention_notes(const ModelConfig& config, std::vector<std::string>& notes) {
+  if (config.heads * config.head_size != config.width) {
+    notes.push_back(fmt::format("heads x head size = {} x {} = {} differs from the width {}",
+                                config.heads, config.head_size, config.heads * config.head_size,
+                                config.width));
+  }
+  if (config.kv_heads != config.heads) {
+    notes.push_back(fmt::format("grouped queries: {} heads share {} key/value heads", config.heads,
+                                config.kv_heads));
+  }
+  const auto windows = std::count_if(config.windows.begin(), config.windows.end(),
+                                     [](std::int64_t window) { return window > 0; });
+  if (windows > 0) {
+    notes.push_back(fmt::format("sliding window of {} tokens in {} of {} layers",
+                                *std::max_element(config.windows.begin(), config.windows.end()),
+                                windows, config.layers));
+  }
+  const double usual_scale = 1.0 / std::sqrt(static_cast<double>(config.head_size));
+  if (std::abs(config.attention_scale - usual_scale) > 1e-6 * usual_scale) {
+    notes.push_back(fmt::format("attention scale {:g} instead of 1/sqrt(head size)",
+                                config.attention_scale));
+  }
+  if (config.scale_by_inverse_layer) notes.push_back("attention is divided by the layer's number");
+  if (config.variant != AttentionVariant::standard) {
+    notes.push_back(fmt::format("attention variant: {}", name_of(config.variant)));
+  }
+}
+
+std::vector<std::string> unusual(const ModelConfig& config) {
+  std::vector<std::string> notes;
+  add_attention_notes(config, notes);
+  const Biases& b = config.biases;
+  if (b.q || b.k || b.v || b.attn_out || b.mlp_in || b.mlp_out) {
+    std::string which;
+    for (const auto& [has, name] : {std::pair{b.q, " q"}, {b.k, " k"}, {b.v, " v"},
+                                    {b.attn_out, " attention output"}, {b.mlp_in, " MLP input"},
+                                    {b.mlp_out, " MLP output"}}) {
+      if (has) which += std::string(which.empty() ? "" : ",") + name;
+    }
+    notes.push_back("biases on" + which);
+  }
+  if (config.positions == PositionKind::rotary && config.rope.attention_factor != 1.0f) {
+    notes.push_back(fmt::format("rotary positions scale attention by {:g}",
+                                config.rope.attention_factor));
+  }
+  if (config.tied_embeddings) notes.push_back("embedding and unembedding are the same matrix");
+  return notes;
+}
+
+// Multiply-adds of a forward pass over the residual stream, as two operations each; no logits.
+double arithmetic_of(const ModelConfig& c, std::int64_t sequences, std::int64_t seq_len) {
+  const auto d = static_cast<double>(c.width);
+  const auto q = static_cast<double>(c.heads * c.head_size);
+  const auto kv = static_cast<double>(c.kv_heads * c.head_size);
+  const auto f = static_cast<double>(c.mlp_size);
+  const auto t = static_cast<double>(seq_len);
+  const double projections = d * q * 2 + d * kv * 2 + d * f * (c.gated_mlp ? 3 : 2);
+  const double attention = q * t;  // scores and values, each half of q * t: causal
+  return 2 * (projections + attention) * t * static_cast<double>(sequences * c.layers);
+}
+
+// How fast this machine multiplies a matrix like the model's, with the threads asked for.
+double measured_speed(const ModelConfig& config, ops::Precision precision, Threads& threads) {
+  const std::int64_t k = std::clamp<std::int64_t>(config.width, 16, kProbeLargestSide);
+  const std::int64_t n = std::clamp<std::int64_t>(config.mlp_size, 16, kProbeLargestSide);
+  const std::vector<float> weight(static_cast<std::size_t>(n * k), 0.5f);
+  std::vector<float> x(static_cast<std::size_t>(kProbeRows * k), 0.25f);
+  std::vector<float> y(static_cast<std::size_t>(kProbeRows * n));
+  const ops::WeightSlice slice{DType::f32, reinterpret_cast<const std::byte*>(weight.data()), n, k,
+                               k, 1};
+  const auto packed = ops::PackedMatrix::pack(std::span(&slice, 1), precision, threads);
+  const FloatMatrix out(y.data(), kProbeRows, n);
+  const ConstFloatMatrix in(x.data(), kProbeRows, k);
+  ops::matmul(in, packed, out, threads);  // the first call sets the kernel up
+  const Stopwatch clock;
+  int runs = 0;
+  do {
+    ops::matmul(in, packed, out, threads);
+    ++runs;
+  } while (clock.seconds() < kProbeSeconds);
+  return 2.0 * static_cast<double>(kProbeRows * n * k) * runs / clock.seconds();
+}
+
+}  // namespace
+
+Inspection inspect(const Model& model, const InspectOptions& options) {
+  const ModelConfig& config = model.config();
+  Inspection result;
+  result.path = model.path().string();
+  result.hash = hash_of(model);
+  result.config = config;
+  result.tensors = model.weights().source().tensors();
+  result.file_bytes = model.weights().source().file_bytes();
+  result.parameters = parameters_of(model.weights());
+  result.ignored = model.weights().ignored();
+  result.unusual = unusual(config);
+  result.has_tokenizer = model.has_tokenizer();
+
+  result.sequences = options.sequences;
+  result.seq_len = options.seq_len;
+  result.precision = effective_precision(model, options.run.precision);
+  Threads threads(options.run.threads);
+  result.threads = threads.count();
+  const std::vector<std::int64_t> lengths(static_cast<std::size_t>(options.sequences),
+                                          options.seq_len + config.prefix_rows());
+  result.memory = plan_memory(config, {.lengths = lengths,
+                                       .blocks_run = config.layers,
+                                       .precision = result.precision,
+                                       .budget = options.run.memory});
+  result.arithmetic = arithmetic_of(config, options.sequences, options.seq_len);
+  result.operations_per_second = measured_speed(config, result.precision, threads);
+  const double reads = result.memory.resident ? 1 : static_cast<double>(result.memory.passes());
+  const double reading = static_cast<double>(result.file_bytes) * reads / kDiskBytesPerSecond;
+  result.seconds = std::max(result.arithmetic / result.operations_per_second, reading);
+  return result;
+}
+
+}  // namespace massact

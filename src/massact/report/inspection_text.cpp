@@ -1,0 +1,159 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include "massact/base/units.h"
+#include "massact/report/inspection.h"
+#include "massact/report/numbers.h"
+#include "massact/report/version.h"
+
+namespace massact {
+namespace {
+
+constexpr int kLabelColumns = 13;
+
+std::string field(std::string_view label, std::string_view text, const TextStyle& style) {
+  TextStyle inner = style;
+  inner.width = style.width - kLabelColumns;
+  std::string out = pad_right(label, kLabelColumns);
+  for (const char c : wrap(text, inner)) {
+    out += c;
+    if (c == '\n') out += std::string(kLabelColumns, ' ');
+  }
+  return out + '\n';
+}
+
+// "F32 12, BF16 290": how many tensors have which encoding.
+std::string encodings(const std::vector<TensorInfo>& tensors) {
+  std::map<std::string, int> counts;
+  for (const TensorInfo& tensor : tensors) ++counts[tensor.encoding];
+  std::string out;
+  for (const auto& [encoding, count] : counts) {
+    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", encoding, count);
+  }
+  return out;
+}
+
+std::string positions_in_words(PositionKind kind) {
+  switch (kind) {
+    case PositionKind::learned: return "learned";
+    case PositionKind::rotary: return "rotary";
+    case PositionKind::none: return "none";
+  }
+  return "";
+}
+
+std::string model_text(const Inspection& x, const TextStyle& style) {
+  const ModelConfig& c = x.config;
+  std::string out = field("model", printable(x.path, style), style);
+  out += field("family", fmt::format("{} ({})", c.family, printable(c.name, style)), style);
+  out += field("shape",
+               fmt::format("{} layers, width {}, {} heads x {} ({} key/value), MLP {}{}, "
+                           "vocabulary {}, at most {} positions ({})",
+                           c.layers, c.width, c.heads, c.head_size, c.kv_heads, c.mlp_size,
+                           c.gated_mlp ? " gated" : "", c.vocab, c.max_positions,
+                           positions_in_words(c.positions)),
+               style);
+  out += field("parameters",
+               fmt::format("{} in {} tensors ({}), {} on disk",
+                           format_count(static_cast<std::uint64_t>(x.parameters)),
+                           x.tensors.size(), encodings(x.tensors), format_bytes(x.file_bytes)),
+               style);
+  out += field("hash", x.hash, style);
+  out += field("tokenizer", x.has_tokenizer ? "found" : "none beside the model: give --tokenizer, or --tokens instead of text", style);
+  if (x.unusual.empty()) out += field("unusual", "nothing", style);
+  for (std::size_t i = 0; i < x.unusual.size(); ++i) {
+    out += field(i == 0 ? "unusual" : "", x.unusual[i], style);
+  }
+  for (std::size_t i = 0; i < x.ignored.size(); ++i) {
+    out += field(i == 0 ? "not used" : "",
+                 fmt::format("{} ({})", printable(x.ignored[i].first, style), x.ignored[i].second),
+                 style);
+  }
+  return out;
+}
+
+std::string cost_text(const Inspection& x, const TextStyle& style) {
+  const MemoryPlan& m = x.memory;
+  std::string out = fmt::format("A scan of {} x {} tokens in {} on {} {}:\n", x.sequences,
+                                x.seq_len, name_of(x.precision), x.threads,
+                                x.threads == 1 ? "thread" : "threads");
+  out = wrap(out.substr(0, out.size() - 1), style) + "\n";
+  out += field("memory",
+               fmt::format("{} at most: weights {} ({}), hidden states {}, workspace {}",
+                           format_bytes(m.total), format_bytes(m.blocks),
+                           m.resident ? "all layers stay in memory"
+                                      : fmt::format("of {} per layer", format_bytes(m.block)),
+                           format_bytes(m.hidden), format_bytes(m.workspace)),
+               style);
+  out += field("passes", fmt::format("{} over the weights", m.passes()), style);
+  out += field("time",
+               fmt::format("about {} ({} operations at {} per second, measured just now)",
+                           format_seconds(x.seconds), number(x.arithmetic),
+                           number(x.operations_per_second)),
+               style);
+  return out;
+}
+
+std::string tensors_text(const Inspection& x, const TextStyle& style) {
+  std::string out = "\n";
+  for (const TensorInfo& tensor : x.tensors) {
+    out += shorten(fmt::format("{} {} {}", printable(tensor.name, style), tensor.encoding,
+                               tensor.shape.to_string()),
+                   style.width, style) +
+           "\n";
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string inspection_text(const Inspection& inspection, bool all_tensors,
+                            const TextStyle& style) {
+  std::string out = model_text(inspection, style) + "\n" + cost_text(inspection, style);
+  if (all_tensors) out += tensors_text(inspection, style);
+  return out;
+}
+
+nlohmann::ordered_json inspection_to_json(const Inspection& x) {
+  using Json = nlohmann::ordered_json;
+  const ModelConfig& c = x.config;
+  Json tensors = Json::array();
+  for (const TensorInfo& tensor : x.tensors) {
+    tensors.push_back({{"name", tensor.name},
+                       {"encoding", tensor.encoding},
+                       {"shape", tensor.shape.extents()},
+                       {"bytes", tensor.bytes}});
+  }
+  Json ignored = Json::array();
+  for (const auto& [name, reason] : x.ignored) {
+    ignored.push_back({{"name", name}, {"reason", reason}});
+  }
+  return {{"schema", "massact.inspect"},
+          {"schema_version", 1},
+          {"massact_version", version()},
+          {"model", {{"path", x.path}, {"family", c.family}, {"hash", x.hash},
+                     {"layers", c.layers}, {"width", c.width}}},
+          {"config",
+           {{"name", c.name}, {"heads", c.heads}, {"kv_heads", c.kv_heads},
+            {"head_size", c.head_size}, {"mlp_size", c.mlp_size}, {"gated_mlp", c.gated_mlp},
+            {"vocab", c.vocab}, {"max_positions", c.max_positions},
+            {"positions", positions_in_words(c.positions)},
+            {"attention", name_of(c.variant)}}},
+          {"parameters", x.parameters},
+          {"file_bytes", x.file_bytes},
+          {"has_tokenizer", x.has_tokenizer},
+          {"unusual", x.unusual},
+          {"ignored_tensors", std::move(ignored)},
+          {"run", {{"sequences", x.sequences}, {"seq_len", x.seq_len},
+                   {"precision", name_of(x.precision)}, {"threads", x.threads},
+                   {"memory_bytes", x.memory.total}, {"resident", x.memory.resident},
+                   {"passes", x.memory.passes()}, {"operations", x.arithmetic},
+                   {"operations_per_second", x.operations_per_second},
+                   {"seconds", x.seconds}}},
+          {"tensors", std::move(tensors)}};
+}
+
+}  // namespace massact

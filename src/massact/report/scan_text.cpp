@@ -1,0 +1,210 @@
+#include "massact/report/scan_text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "massact/base/units.h"
+#include "massact/report/layer_curve.h"
+#include "massact/report/numbers.h"
+
+namespace massact {
+namespace {
+
+constexpr std::size_t kShownFindings = 12;
+constexpr std::size_t kShownCandidates = 5;
+constexpr std::size_t kShownFeatures = 16;
+
+std::string rule_in_words(const Rule& rule, const TextStyle& style) {
+  if (rule.kind == RuleKind::automatic) return "the auto rule (a gap in the tail of log|h|)";
+  const std::string_view name = rule.kind == RuleKind::strict ? "the strict rule" : "the rule";
+  return fmt::format("{} |h| > {} and |h| {} {} {} median", name, number(rule.min_abs),
+                     style.utf8 ? "≥" : ">=", number(rule.min_ratio), style.utf8 ? "×" : "x");
+}
+
+std::string heading(const ScanResult& result, const TextStyle& style) {
+  const ScanFacts& facts = result.facts;
+  const std::string dot = style.utf8 ? " · " : ", ";
+  std::string text = fmt::format(
+      "{} ({}, {} layers, width {}){}{} x {} tokens of {}{}BOS {}{}{}{}{} passes, {}",
+      printable(facts.model, style), facts.family, facts.layers, facts.width, dot,
+      format_count(static_cast<std::uint64_t>(facts.sequences)),
+      format_count(static_cast<std::uint64_t>(facts.seq_len)), printable(facts.text, style), dot,
+      facts.bos ? "yes" : "no", dot, facts.precision, dot, facts.passes,
+      format_seconds(facts.seconds));
+  if (facts.passes == 1) text.replace(text.find("1 passes"), 8, "1 pass");
+  return wrap(text, style) + "\n";
+}
+
+// `first` stands at the left of the first line, spaces of its width before the others.
+std::string indented(std::string_view first, std::string_view text, const TextStyle& style) {
+  const int columns = display_width(first);
+  TextStyle inner = style;
+  inner.width = style.width - columns;
+  const std::string lines = wrap(text, inner);
+  std::string out(first);
+  for (const char c : lines) {
+    out += c;
+    if (c == '\n') out += std::string(static_cast<std::size_t>(columns), ' ');
+  }
+  return out + '\n';
+}
+
+std::string layers_in_words(const Finding& finding) {
+  if (finding.first_layer == finding.last_layer) {
+    return fmt::format("layer {}", finding.first_layer);
+  }
+  return fmt::format("layers {} to {}, most at {}", finding.first_layer, finding.last_layer,
+                     finding.peak_layer);
+}
+
+std::string token_in_words(std::string_view token, std::int32_t id, const TextStyle& style) {
+  return id < 0 ? "no token" : "\"" + printable(token, style) + "\"";
+}
+
+// The example's token in its surroundings, the token in brackets.
+std::string example_line(const FindingExample& example, const TextStyle& style) {
+  const std::string place = fmt::format("sequence {}, position {}: {} at ", example.sequence,
+                                        example.position, signed_number(example.value));
+  const std::string token = "[" + printable(example.token, style) + "]";
+  const int room = style.width - 4 - display_width(place) - display_width(token);
+  std::string before = printable(example.before, style);
+  const std::string after = printable(example.after, style);
+  // The words nearest to the token matter most: cut the far ends.
+  const int before_room = std::max(room / 3, room - display_width(after));
+  while (!before.empty() && display_width(before) > before_room) {
+    before.erase(0, 1);
+    while (!before.empty() && (static_cast<unsigned char>(before[0]) & 0xC0) == 0x80) {
+      before.erase(0, 1);
+    }
+  }
+  const int after_room = std::max(0, room - display_width(before));
+  return "    " + shorten(place + before + token + shorten(after, after_room, style),
+                          style.width - 4, style) +
+         "\n";
+}
+
+std::string finding_text(const Finding& finding, int index, const TextStyle& style) {
+  const std::string times = style.utf8 ? "×" : "x";
+  const std::string text = fmt::format(
+      "dimension {}, {} token {}, {}: mean {}, {} {}, CV {}, {} {} median, in {} of the sequences",
+      finding.dimension, finding.position_class,
+      token_in_words(finding.token, finding.token_id, style), layers_in_words(finding),
+      signed_number(finding.mean), style.utf8 ? "σ" : "sigma", number(finding.sigma),
+      number(finding.cv), number(finding.ratio), times, percent(finding.sequence_share));
+  return indented(fmt::format("{:3} ", index), text, style) + example_line(finding.example, style);
+}
+
+std::string findings_text(std::string_view title, const std::vector<const Finding*>& findings,
+                          std::size_t shown, const TextStyle& style) {
+  std::string out = wrap(title, style) + "\n";
+  for (std::size_t i = 0; i < std::min(shown, findings.size()); ++i) {
+    out += finding_text(*findings[i], static_cast<int>(i) + 1, style);
+  }
+  if (findings.size() > shown) {
+    out += indented("    ", fmt::format("and {} more (all are in the report: --out, --json)",
+                                        findings.size() - shown),
+                    style);
+  }
+  return out;
+}
+
+std::vector<const Finding*> with_label(const FindingSet& set, Label label) {
+  std::vector<const Finding*> out;
+  for (const Finding& finding : set.findings) {
+    if (finding.label == label) out.push_back(&finding);
+  }
+  return out;
+}
+
+// What the layer curve itself has to say where the rule says nothing.
+std::string largest_in_words(const ScanResult& result, const TextStyle& style) {
+  const TopValue* largest = nullptr;
+  int layer = 0;
+  for (const LayerRow& row : result.layers) {
+    if (row.largest.empty()) continue;
+    const TopValue& top = row.largest.front();
+    if (largest == nullptr || std::abs(top.value) > std::abs(largest->value)) {
+      largest = &top;
+      layer = row.layer;
+    }
+  }
+  if (largest == nullptr) return "";
+  return fmt::format(
+      " The largest value is {} at layer {} (dimension {}, {} token {} at position {} of sequence "
+      "{}): {} {} its sequence's median.",
+      signed_number(largest->value), layer, largest->dimension, largest->position_class,
+      token_in_words(largest->token, largest->token_id, style), largest->position,
+      largest->sequence, number(largest->ratio), style.utf8 ? "×" : "x");
+}
+
+std::string set_text(const FindingSet& set, const TextStyle& style) {
+  std::string out;
+  const auto massive = with_label(set, Label::massive);
+  if (!massive.empty()) {
+    out += findings_text(fmt::format("Massive activations by {}:", rule_in_words(set.rule, style)),
+                         massive, kShownFindings, style);
+  }
+  const auto large = with_label(set, Label::large);
+  if (!large.empty()) {
+    out += findings_text(fmt::format("Large, but not massive, by {}:",
+                                     rule_in_words(set.rule, style)),
+                         large, kShownCandidates, style);
+  }
+  return out;
+}
+
+std::string verdict(const ScanResult& result, const TextStyle& style) {
+  if (result.findings.has_massive()) return set_text(result.findings, style);
+  std::string out =
+      wrap(fmt::format("No massive activation was found by {}.{}",
+                       rule_in_words(result.findings.rule, style), largest_in_words(result, style)),
+           style) +
+      "\n" + set_text(result.findings, style);
+  if (result.automatic) {
+    const std::string found = set_text(*result.automatic, style);
+    out += found.empty() ? "The auto rule finds none either.\n" : found;
+  }
+  if (result.candidates && !result.candidates->findings.empty()) {
+    out += findings_text("The largest candidates (not massive):",
+                         with_label(*result.candidates, Label::not_massive), kShownCandidates,
+                         style);
+  }
+  return out;
+}
+
+std::string features_text(const ScanResult& result, const TextStyle& style) {
+  const auto& features = result.outlier_features;
+  if (features.empty()) return "";
+  std::string list;
+  for (std::size_t i = 0; i < std::min(features.size(), kShownFeatures); ++i) {
+    list += fmt::format("{}{}{}", i == 0 ? "" : ", ", features[i].dimension,
+                        features[i].has_finding ? "*" : "");
+  }
+  if (features.size() > kShownFeatures) {
+    list += fmt::format(", and {} more", features.size() - kShownFeatures);
+  }
+  const auto both = std::count_if(features.begin(), features.end(),
+                                  [](const OutlierFeature& f) { return f.has_finding; });
+  return wrap(fmt::format("Outlier features (Dettmers 2022, |h| {} 6): dimensions {}; {} of them "
+                          "also {} a massive activation.",
+                          style.utf8 ? "≥" : ">=", list, both, both == 1 ? "holds" : "hold"),
+              style) +
+         "\n";
+}
+
+}  // namespace
+
+std::string scan_text(const ScanResult& result, const TextStyle& style) {
+  std::string out = heading(result, style) + "\n" + layer_curve_text(result, style) + "\n" +
+                    verdict(result, style);
+  const std::string features = features_text(result, style);
+  if (!features.empty()) out += "\n" + features;
+  for (const std::string& warning : result.warnings) {
+    out += wrap("warning: " + warning, style) + "\n";
+  }
+  return out;
+}
+
+}  // namespace massact

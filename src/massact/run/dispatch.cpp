@@ -1,0 +1,91 @@
+#include "massact/run/dispatch.h"
+
+#include "massact/run/site_order.h"
+
+namespace massact {
+namespace {
+
+// True if what `runs` computes at `site` is what an observer of `watched` should see.
+bool stands_for(const Plan& plan, int runs, int watched, Site site) {
+  if (watched == 0) return runs == 0;
+  const Site fork = plan.streams()[static_cast<std::size_t>(watched)].first_edit;
+  const bool before_fork = site_order(site) < site_order(fork);
+  return before_fork ? runs == 0 : runs == watched;
+}
+
+}  // namespace
+
+Dispatch::Dispatch(Plan& plan, int stream, int block, Threads& threads, StageTimes& times)
+    : plan_(plan), stream_(stream), block_(block), threads_(threads), times_(times) {
+  for (auto& attached : plan.observers()) {
+    if (attached.site.block == block && stands_for(plan, stream, attached.stream, attached.site)) {
+      by_kind_[static_cast<std::size_t>(attached.site.kind)].observers.push_back(&attached);
+    }
+  }
+  for (auto& planned : plan.edits()) {
+    if (planned.site.block == block && planned.stream == stream) {
+      by_kind_[static_cast<std::size_t>(planned.site.kind)].edits.push_back(&planned);
+    }
+  }
+}
+
+bool Dispatch::wants(SiteKind kind) const {
+  const Here& here = by_kind_[static_cast<std::size_t>(kind)];
+  return !here.observers.empty() || !here.edits.empty();
+}
+
+std::span<const std::int32_t> Dispatch::tokens_of(std::size_t sequence_in_batch) const {
+  const auto index = static_cast<std::size_t>(batch_->first_sequence) + sequence_in_batch;
+  return std::span(plan_.sequences()[index])
+      .subspan(static_cast<std::size_t>(batch_->dropped_rows));
+}
+
+SiteView Dispatch::view_of(SiteKind kind, std::size_t sequence_in_batch) const {
+  SiteView view;
+  view.site = {kind, block_};
+  view.stream = stream_;
+  view.sequence = batch_->first_sequence + static_cast<std::int64_t>(sequence_in_batch);
+  view.tokens = tokens_of(sequence_in_batch);
+  view.first_position = batch_->first_position;
+  return view;
+}
+
+bool Dispatch::show(Here& here, SiteView& view) {
+  bool edited = false;
+  for (Plan::Planned* planned : here.edits) {
+    const std::int64_t count = planned->edit->apply(view);
+    planned->values_set += count;
+    edited |= count > 0;
+  }
+  for (Plan::Attached* attached : here.observers) {
+    view.stream = attached->stream;
+    times_.measure(Stage::observers, [&] { attached->observer->observe(view, threads_); });
+    ++attached->visits;
+  }
+  return edited;
+}
+
+bool Dispatch::visit(SiteKind kind, FloatMatrix values) {
+  Here& here = by_kind_[static_cast<std::size_t>(kind)];
+  if (here.observers.empty() && here.edits.empty()) return false;
+  bool edited = false;
+  for (std::size_t s = 0; s < batch_->sequences.size(); ++s) {
+    const ops::RowRange& rows = batch_->sequences[s];
+    SiteView view = view_of(kind, s);
+    view.values = values.slice_rows(rows.first, rows.count);
+    edited |= show(here, view);
+  }
+  return edited;
+}
+
+bool Dispatch::visit_map(SiteKind kind, std::int64_t sequence, std::int64_t head,
+                         std::int64_t first_query, FloatMatrix values) {
+  Here& here = by_kind_[static_cast<std::size_t>(kind)];
+  SiteView view = view_of(kind, static_cast<std::size_t>(sequence));
+  view.head = head;
+  view.first_position = first_query;
+  view.values = values;
+  return show(here, view);
+}
+
+}  // namespace massact

@@ -1,0 +1,329 @@
+#include "massact/run/executor.h"
+
+#include <algorithm>
+
+#include "massact/base/clock.h"
+#include "massact/base/error.h"
+#include "massact/base/interrupt.h"
+#include "massact/model/embedding.h"
+#include "massact/ops/elementwise.h"
+#include "massact/run/block_loader.h"
+#include "massact/run/dispatch.h"
+#include "massact/run/finite_check.h"
+#include "massact/run/site_order.h"
+
+namespace massact {
+namespace {
+
+std::vector<std::int64_t> lengths_of(const Plan& plan) {
+  std::vector<std::int64_t> lengths;
+  for (const auto& tokens : plan.sequences()) {
+    lengths.push_back(static_cast<std::int64_t>(tokens.size()));
+  }
+  return lengths;
+}
+
+// Consecutive sequences of [first, end) in groups of at most `most_rows` rows (or one sequence).
+std::vector<Batch> make_batches(std::span<const std::int64_t> lengths, std::int64_t first,
+                                std::int64_t end, std::int64_t most_rows) {
+  std::vector<Batch> batches;
+  for (std::int64_t s = first; s < end; ++s) {
+    const std::int64_t length = lengths[static_cast<std::size_t>(s)];
+    if (batches.empty() || batches.back().rows + length > most_rows) {
+      batches.emplace_back().first_sequence = s;
+    }
+    batches.back().sequences.push_back({batches.back().rows, length});
+    batches.back().rows += length;
+  }
+  return batches;
+}
+
+// One run of a plan: what its passes share.
+class Execution {
+ public:
+  Execution(Plan& plan, const RunOptions& options, Progress& progress)
+      : plan_(plan),
+        model_(plan.model()),
+        config_(plan.model().config()),
+        progress_(progress),
+        threads_(options.threads),
+        precision_(effective_precision(model_, options.precision)),
+        lengths_(lengths_of(plan)),
+        rope_(config_, lengths_),
+        memory_(plan_memory(plan, options)),
+        hidden_(plan.streams().size()) {
+    std::tie(last_block_, needs_end_) = plan.extent();
+  }
+
+  RunReport run();
+
+ private:
+  void run_pass(std::int64_t pass, BlockLoader& loader);
+  void embed_stream(int stream);
+  void run_block(const Block& block, int index);
+  void run_block_on(const Block& block, int index, int stream);
+  void fork_after_block(int index);
+  void run_end(int stream, const Unembedding& unembedding);
+  void run_end_of_sequence(int stream, const Unembedding& unembedding, Dispatch& sites,
+                           std::int64_t sequence, ConstFloatMatrix hidden);
+  void advance(const Batch& batch, std::int64_t stage);
+  void require_everything_fired() const;
+
+  // The block (or -1: embedding) in which a stream's own life begins, and whether it begins only
+  // after the block, at its last site.
+  int fork_stage(int stream) const { return first_edit(stream).block; }
+  bool forks_at_end(int stream) const { return first_edit(stream).kind >= SiteKind::ln_final_out; }
+  bool forks_after_block(int stream) const {
+    return first_edit(stream).kind == SiteKind::resid_post;
+  }
+  Site first_edit(int stream) const {
+    return plan_.streams()[static_cast<std::size_t>(stream)].first_edit;
+  }
+  int stream_count() const { return static_cast<int>(plan_.streams().size()); }
+  FloatMatrix hidden(int stream) const {
+    return {hidden_[static_cast<std::size_t>(stream)].data(), pass_rows_, config_.width};
+  }
+  FloatMatrix rows_of(int stream, std::size_t batch) const {
+    return hidden(stream).slice_rows(batch_begins_[batch], batches_[batch].rows);
+  }
+  void begin_stream(int stream) {
+    hidden_[static_cast<std::size_t>(stream)].reserve_discarding(pass_rows_ * config_.width);
+    alive_[static_cast<std::size_t>(stream)] = true;
+  }
+  void fork_stream(int stream) {
+    begin_stream(stream);
+    ops::copy(hidden(0), hidden(stream), threads_);
+  }
+
+  Plan& plan_;
+  const Model& model_;
+  const ModelConfig& config_;
+  Progress& progress_;
+  Threads threads_;
+  ops::Precision precision_;
+  std::vector<std::int64_t> lengths_;
+  RopeTables rope_;
+  MemoryPlan memory_;
+  Workspace workspace_;
+  int last_block_ = -1;
+  bool needs_end_ = false;
+
+  // The current pass.
+  std::int64_t pass_rows_ = 0;
+  std::vector<Batch> batches_;
+  std::vector<std::int64_t> batch_begins_;
+  std::vector<Buffer<float>> hidden_;  // by stream: [pass_rows_, d]
+  std::vector<bool> alive_;            // streams that have hidden states of their own
+
+  // Progress in tokens: a token counts once all its stages are done.
+  std::int64_t stage_tokens_done_ = 0;
+};
+
+RunReport Execution::run() {
+  const Stopwatch total;
+  std::int64_t tokens = 0;
+  for (const std::int64_t length : lengths_) tokens += length - config_.prefix_rows();
+  progress_.begin("running", static_cast<std::uint64_t>(tokens), "tokens");
+  BlockLoader loader(model_, last_block_ + 1, precision_, memory_.resident);
+  for (std::int64_t pass = 0; pass < memory_.passes(); ++pass) run_pass(pass, loader);
+  progress_.end();
+  require_everything_fired();
+  RunReport report;
+  report.precision = precision_;
+  report.threads = threads_.count();
+  report.sequences = static_cast<std::int64_t>(lengths_.size());
+  report.tokens = tokens;
+  report.memory = memory_;
+  report.seconds = total.seconds();
+  report.seconds_waiting = loader.seconds_waited();
+  report.seconds_packing = loader.seconds_packed();
+  report.times = workspace_.times;
+  // What is neither waiting nor one of the timed stages is memory-bound small work.
+  double timed = report.seconds_waiting;
+  for (const double seconds : report.times.seconds) timed += seconds;
+  report.times[Stage::elementwise] = std::max(0.0, report.seconds - timed);
+  report.peak_resident = peak_resident_bytes();
+  for (const auto& attached : plan_.observers()) {
+    if (is_attention_map(attached.site.kind) && report.notes.empty()) {
+      report.notes.emplace_back(
+          "attention scores or patterns are watched: attention runs on its explicit path");
+    }
+  }
+  return report;
+}
+
+void Execution::run_pass(std::int64_t pass, BlockLoader& loader) {
+  const auto begin = memory_.pass_begins[static_cast<std::size_t>(pass)];
+  const auto end = memory_.pass_begins[static_cast<std::size_t>(pass) + 1];
+  batches_ = make_batches(lengths_, begin, end, memory_.batch_rows);
+  batch_begins_.clear();
+  pass_rows_ = 0;
+  for (const auto& batch : batches_) {
+    batch_begins_.push_back(pass_rows_);
+    pass_rows_ += batch.rows;
+  }
+  alive_.assign(plan_.streams().size(), false);
+
+  embed_stream(0);
+  for (int stream = 1; stream < stream_count(); ++stream) {
+    if (fork_stage(stream) < 0 && !forks_at_end(stream)) embed_stream(stream);
+  }
+  for (int index = 0; index <= last_block_; ++index) {
+    // After the last block comes the unembedding, or the first block of the next pass.
+    const bool wraps = !needs_end_ && pass + 1 < memory_.passes();
+    const int next = index < last_block_ ? index + 1 : (wraps ? 0 : -1);
+    run_block(*loader.get(index, next, threads_), index);
+  }
+  if (!needs_end_) return;
+  const auto unembedding = Unembedding::pack(model_, precision_, threads_);
+  for (int stream = 0; stream < stream_count(); ++stream) {
+    if (!alive_[static_cast<std::size_t>(stream)]) fork_stream(stream);
+    run_end(stream, unembedding);
+  }
+}
+
+void Execution::embed_stream(int stream) {
+  begin_stream(stream);
+  Dispatch sites(plan_, stream, -1, threads_, workspace_.times);
+  for (std::size_t b = 0; b < batches_.size(); ++b) {
+    std::vector<std::int32_t> tokens;
+    for (std::size_t s = 0; s < batches_[b].sequences.size(); ++s) {
+      const auto& ids = plan_.sequences()[static_cast<std::size_t>(batches_[b].first_sequence) + s];
+      tokens.insert(tokens.end(), ids.begin(), ids.end());
+    }
+    // Embeddings are shown for the text only, not for the sink token's row.
+    Batch text = batches_[b];
+    text.dropped_rows = config_.prefix_rows();
+    for (auto& rows : text.sequences) {
+      rows.first += text.dropped_rows;
+      rows.count -= text.dropped_rows;
+    }
+    sites.set_batch(text);
+    const FloatMatrix rows = rows_of(stream, b);
+    embed(model_, tokens, batches_[b].sequences, rows, sites, workspace_, threads_);
+    require_finite(rows, plan_, {SiteKind::embed, -1}, stream, batches_[b], threads_);
+  }
+}
+
+void Execution::run_block(const Block& block, int index) {
+  for (int stream = 1; stream < stream_count(); ++stream) {
+    if (fork_stage(stream) == index && !forks_after_block(stream)) fork_stream(stream);
+  }
+  for (int stream = 0; stream < stream_count(); ++stream) {
+    if (alive_[static_cast<std::size_t>(stream)]) run_block_on(block, index, stream);
+  }
+  fork_after_block(index);
+}
+
+void Execution::run_block_on(const Block& block, int index, int stream) {
+  Dispatch sites(plan_, stream, index, threads_, workspace_.times);
+  for (std::size_t b = 0; b < batches_.size(); ++b) {
+    check_interrupted();
+    const FloatMatrix rows = rows_of(stream, b);
+    sites.set_batch(batches_[b]);
+    block.run(rows, batches_[b].sequences, rope_, sites, workspace_, threads_);
+    require_finite(rows, plan_, {SiteKind::resid_post, index}, stream, batches_[b], threads_);
+    if (stream == 0) advance(batches_[b], index);
+  }
+}
+
+// Streams whose first edit is the block's last site share the whole block: they are copied after
+// it, and only that site is visited for them.
+void Execution::fork_after_block(int index) {
+  for (int stream = 1; stream < stream_count(); ++stream) {
+    if (fork_stage(stream) != index || !forks_after_block(stream)) continue;
+    fork_stream(stream);
+    Dispatch sites(plan_, stream, index, threads_, workspace_.times);
+    for (std::size_t b = 0; b < batches_.size(); ++b) {
+      sites.set_batch(batches_[b]);
+      sites.visit(SiteKind::resid_post, rows_of(stream, b));
+    }
+  }
+}
+
+void Execution::run_end(int stream, const Unembedding& unembedding) {
+  Dispatch sites(plan_, stream, -1, threads_, workspace_.times);
+  const bool watched = sites.wants(SiteKind::ln_final_out) || sites.wants(SiteKind::logits);
+  if (!watched) return;
+  for (std::size_t b = 0; b < batches_.size(); ++b) {
+    for (std::size_t s = 0; s < batches_[b].sequences.size(); ++s) {
+      check_interrupted();
+      const auto& rows = batches_[b].sequences[s];
+      const std::int64_t prefix = config_.prefix_rows();
+      run_end_of_sequence(stream, unembedding, sites,
+                          batches_[b].first_sequence + static_cast<std::int64_t>(s),
+                          rows_of(stream, b).slice_rows(rows.first + prefix, rows.count - prefix));
+    }
+  }
+}
+
+// A few rows at a time: the logits of a long text need not fit into memory.
+void Execution::run_end_of_sequence(int stream, const Unembedding& unembedding, Dispatch& sites,
+                                    std::int64_t sequence, ConstFloatMatrix hidden) {
+  const std::int64_t piece = std::min(logits_rows(config_), hidden.rows);
+  workspace_.normed.reserve_discarding(piece * config_.width);
+  const bool logits = sites.wants(SiteKind::logits);
+  if (logits) workspace_.mlp.reserve_discarding(piece * config_.vocab);
+  for (std::int64_t first = 0; first < hidden.rows; first += piece) {
+    const std::int64_t count = std::min(piece, hidden.rows - first);
+    Batch batch;
+    batch.first_sequence = sequence;
+    batch.sequences = {{0, count}};
+    batch.rows = count;
+    batch.first_position = first;
+    batch.dropped_rows = config_.prefix_rows();
+    sites.set_batch(batch);
+    const FloatMatrix normed(workspace_.normed.data(), count, config_.width);
+    unembedding.normalise(hidden.slice_rows(first, count), normed, sites, threads_);
+    if (!logits) continue;
+    const FloatMatrix values(workspace_.mlp.data(), count, config_.vocab);
+    workspace_.times.measure(Stage::matmul, [&] { unembedding.project(normed, values, threads_); });
+    sites.visit(SiteKind::logits, values);
+    require_finite(values, plan_, {SiteKind::logits, -1}, stream, batch, threads_);
+  }
+}
+
+void Execution::advance(const Batch& batch, std::int64_t stage) {
+  stage_tokens_done_ += batch.rows;
+  progress_.update(static_cast<std::uint64_t>(stage_tokens_done_ / (last_block_ + 1)),
+                   fmt::format("layer {}/{}", stage + 1, last_block_ + 1));
+}
+
+void Execution::require_everything_fired() const {
+  for (const auto& attached : plan_.observers()) {
+    require(attached.visits > 0, name_of(attached.site),
+            "an observer was never called at this site");
+  }
+  for (const auto& planned : plan_.edits()) {
+    require(planned.values_set > 0, name_of(planned.site),
+            "the edit '{}' of stream '{}' matched nothing in any sequence",
+            planned.edit->description(),
+            plan_.streams()[static_cast<std::size_t>(planned.stream)].name);
+  }
+}
+
+}  // namespace
+
+ops::Precision effective_precision(const Model& model, std::optional<ops::Precision> wanted) {
+  if (wanted) return *wanted;
+  return model.has_half_weights() && ops::has_fast_bf16() ? ops::Precision::bf16
+                                                          : ops::Precision::f32;
+}
+
+MemoryPlan plan_memory(const Plan& plan, const RunOptions& options) {
+  const auto lengths = lengths_of(plan);
+  const auto [last_block, needs_end] = plan.extent();
+  return plan_memory(plan.model().config(),
+                     {.lengths = lengths,
+                      .streams = static_cast<std::int64_t>(plan.streams().size()),
+                      .logits = needs_end,
+                      .blocks_run = last_block + 1,
+                      .precision = effective_precision(plan.model(), options.precision),
+                      .budget = options.memory});
+}
+
+RunReport run(Plan& plan, const RunOptions& options, Progress& progress) {
+  return Execution(plan, options, progress).run();
+}
+
+}  // namespace massact

@@ -1,0 +1,111 @@
+#include "massact/run/memory.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "massact/base/error.h"
+#include "massact/base/units.h"
+#include "massact/model/block.h"
+#include "massact/model/embedding.h"
+
+namespace massact {
+namespace {
+
+// A batch is at least this many rows if there are enough: below, packed weights are read from
+// memory too often for the arithmetic done with them.
+constexpr std::int64_t kBatchRows = 2048;
+
+constexpr std::int64_t kLogitsValues = std::int64_t{16} << 20;
+
+std::uint64_t hidden_bytes(const ModelConfig& config, std::int64_t rows, std::int64_t streams) {
+  return static_cast<std::uint64_t>(rows * config.width * streams) * sizeof(float);
+}
+
+// Greedy: as many sequences as fit, at least one.
+std::vector<std::int64_t> split_passes(const ModelConfig& config, const MemoryRequest& request,
+                                       std::uint64_t for_hidden) {
+  std::vector<std::int64_t> begins = {0};
+  std::int64_t rows = 0;
+  for (std::size_t i = 0; i < request.lengths.size(); ++i) {
+    const std::int64_t with = rows + request.lengths[i];
+    if (rows > 0 && hidden_bytes(config, with, request.streams) > for_hidden) {
+      begins.push_back(static_cast<std::int64_t>(i));
+      rows = 0;
+    }
+    rows += request.lengths[i];
+  }
+  begins.push_back(static_cast<std::int64_t>(request.lengths.size()));
+  return begins;
+}
+
+std::int64_t rows_of_largest_pass(const MemoryPlan& plan, std::span<const std::int64_t> lengths) {
+  std::int64_t most = 0;
+  for (std::int64_t pass = 0; pass < plan.passes(); ++pass) {
+    std::int64_t rows = 0;
+    for (auto s = plan.pass_begins[static_cast<std::size_t>(pass)];
+         s < plan.pass_begins[static_cast<std::size_t>(pass) + 1]; ++s) {
+      rows += lengths[static_cast<std::size_t>(s)];
+    }
+    most = std::max(most, rows);
+  }
+  return most;
+}
+
+}  // namespace
+
+std::uint64_t physical_memory() {
+  return static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+         static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+std::uint64_t peak_resident_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+std::int64_t logits_rows(const ModelConfig& config) {
+  return std::clamp<std::int64_t>(kLogitsValues / config.vocab, 16, kBatchRows);
+}
+
+MemoryPlan plan_memory(const ModelConfig& config, const MemoryRequest& request) {
+  const std::uint64_t budget = request.budget > 0 ? request.budget : physical_memory() / 4 * 3;
+  std::int64_t longest = 1, all_rows = 0;
+  for (const std::int64_t length : request.lengths) {
+    longest = std::max(longest, length);
+    all_rows += length;
+  }
+  MemoryPlan plan;
+  plan.block = Block::packed_bytes(config, request.precision);
+  plan.blocks =
+      plan.block * static_cast<std::uint64_t>(std::min<std::int64_t>(request.blocks_run, 2));
+  plan.batch_rows = std::min(std::max(kBatchRows, longest), all_rows);
+  plan.workspace = Workspace::bytes_for(config, plan.batch_rows);
+  if (request.logits) {
+    plan.unembedding = Unembedding::packed_bytes(config, request.precision);
+    plan.workspace +=
+        static_cast<std::uint64_t>(logits_rows(config) * config.vocab) * sizeof(float);
+  }
+  // Blocks are gone before the unembedding is packed.
+  const std::uint64_t fixed = std::max(plan.blocks, plan.unembedding) + plan.workspace;
+  const std::uint64_t smallest = fixed + hidden_bytes(config, longest, request.streams);
+  if (smallest > budget) {
+    fail_usage("--memory", "expected at least {} for this model and text, got {}",
+               format_bytes(smallest), format_bytes(budget));
+  }
+  plan.pass_begins = split_passes(config, request, budget - fixed);
+  plan.hidden = hidden_bytes(config, rows_of_largest_pass(plan, request.lengths), request.streams);
+  plan.total = fixed + plan.hidden;
+  const std::uint64_t all_blocks = plan.block * static_cast<std::uint64_t>(request.blocks_run);
+  const std::uint64_t everything = all_blocks + plan.unembedding + plan.workspace + plan.hidden;
+  if (plan.passes() > 1 && everything <= budget) {
+    plan.resident = true;
+    plan.blocks = all_blocks;
+    plan.total = everything;
+  }
+  return plan;
+}
+
+}  // namespace massact

@@ -1,0 +1,51 @@
+// How much memory a run needs, and how many sequences fit into one pass.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "massact/model/config.h"
+#include "massact/ops/matmul.h"
+
+namespace massact {
+
+/// What a run is about to hold, in bytes.
+struct MemoryPlan {
+  std::uint64_t block = 0;   ///< one packed block
+  std::uint64_t blocks = 0;  ///< all blocks held at the same time
+  bool resident = false;     ///< all blocks stay in memory between passes
+  std::uint64_t unembedding = 0;
+  std::uint64_t hidden = 0;     ///< hidden states of all streams of the largest pass
+  std::uint64_t workspace = 0;  ///< activations inside a block
+  std::uint64_t total = 0;      ///< of the above, at the fullest moment
+  std::int64_t batch_rows = 0;  ///< rows computed together, at most
+  /// First sequence of each pass, and the number of sequences at the end.
+  std::vector<std::int64_t> pass_begins;
+
+  std::int64_t passes() const { return static_cast<std::int64_t>(pass_begins.size()) - 1; }
+};
+
+struct MemoryRequest {
+  std::span<const std::int64_t> lengths;  ///< rows of each sequence
+  std::int64_t streams = 1;
+  bool logits = false;
+  std::int64_t blocks_run = 0;
+  ops::Precision precision = ops::Precision::f32;
+  std::uint64_t budget = 0;  ///< 0: three quarters of the machine's memory
+};
+
+/// Splits the sequences into passes within the budget. Throws UsageError that names the smallest
+/// budget that works if not even the longest sequence fits.
+MemoryPlan plan_memory(const ModelConfig& config, const MemoryRequest& request);
+
+/// Installed memory in bytes.
+std::uint64_t physical_memory();
+
+/// Largest resident set of this process so far, in bytes.
+std::uint64_t peak_resident_bytes();
+
+/// Rows of logits computed at a time.
+std::int64_t logits_rows(const ModelConfig& config);
+
+}  // namespace massact

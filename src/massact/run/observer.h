@@ -1,0 +1,51 @@
+// What plugs into the executor: observers read sites, edits write them.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "massact/base/threads.h"
+#include "massact/model/sites.h"
+#include "massact/tensor/tensor.h"
+
+namespace massact {
+
+/// The values of one site for (part of) one sequence of one stream.
+struct SiteView {
+  Site site;
+  int stream = 0;             ///< 0 is the original
+  std::int64_t sequence = 0;  ///< index in the corpus
+  /// All rows' token ids; -1 for the sink token's row. Their count is the sequence's T.
+  std::span<const std::int32_t> tokens;
+  std::int64_t first_position = 0;  ///< position of row 0 (large sites come in pieces)
+  std::int64_t head = -1;           ///< attention maps: the query head; else -1
+  FloatMatrix values;               ///< [positions, site_width] or [positions, S]
+};
+
+/// Reads a site, accumulates, answers afterwards.
+///
+/// The executor calls `observe` from one thread at a time, layer by layer, and within a site in
+/// order of sequence, head and position, whatever the batch size, number of passes or threads: an
+/// observer that works through its input in that order (splitting by fixed blocks when it uses
+/// `threads`) gives the same bits every time.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  /// Must not change `view.values`.
+  virtual void observe(const SiteView& view, Threads& threads) = 0;
+};
+
+/// Writes a site. What it writes is what everything downstream reads.
+class Edit {
+ public:
+  virtual ~Edit() = default;
+  /// Changes `view.values` where it applies; returns how many values it set (whether or not that
+  /// changed them). An edit that sets none in a whole run is an error.
+  virtual std::int64_t apply(const SiteView& view) = 0;
+  /// For messages and reports: "zero (start, 1415)".
+  virtual std::string description() const = 0;
+};
+
+}  // namespace massact

@@ -1,0 +1,114 @@
+#include "massact/run/plan.h"
+
+#include <algorithm>
+
+#include "massact/base/error.h"
+#include "massact/model/embedding.h"
+#include "massact/run/site_order.h"
+
+namespace massact {
+namespace {
+
+void check_sequence(const Model& model, const Plan::Tokens& tokens, std::size_t index) {
+  const ModelConfig& config = model.config();
+  const auto count = static_cast<std::int64_t>(tokens.size());
+  require(count > 0, model.name(), "expected at least one token in sequence {}, got none", index);
+  require(count <= config.max_positions, model.name(),
+          "expected at most {} tokens in a sequence (the model's limit), got {} in sequence {} "
+          "(give a smaller --seq-len)",
+          config.max_positions, count, index);
+  for (std::size_t position = 0; position < tokens.size(); ++position) {
+    require(tokens[position] >= 0 && tokens[position] < config.vocab, model.name(),
+            "expected token ids from 0 to {}, got {} at position {} of sequence {} (is this the "
+            "model's tokenizer?)",
+            config.vocab - 1, tokens[position], position, index);
+  }
+}
+
+}  // namespace
+
+Plan::Plan(Model model, std::vector<Tokens> sequences)
+    : model_(std::move(model)), sequences_(std::move(sequences)) {
+  require(!sequences_.empty(), model_.name(), "expected at least one sequence, got none");
+  for (std::size_t i = 0; i < sequences_.size(); ++i) check_sequence(model_, sequences_[i], i);
+  if (model_.config().prefix_rows() > 0) {
+    for (auto& tokens : sequences_) tokens.insert(tokens.begin(), kNoToken);
+  }
+  streams_.push_back({"original", {}});
+}
+
+void Plan::require_site(Site site) const {
+  const std::string reason = absence(site.kind, model_.config());
+  if (!reason.empty()) fail_usage(name_of(site), "{} has no such site: {}", model_.name(), reason);
+  const bool block_exists = site.block >= 0 && site.block < model_.config().layers;
+  if (is_block_site(site.kind) && !block_exists) {
+    fail_usage(name_of(site), "expected a block from 0 to {}, got {}", model_.config().layers - 1,
+               site.block);
+  }
+}
+
+void Plan::attach(const std::vector<Site>& sites, std::unique_ptr<Observer> observer, int stream) {
+  if (sites.empty()) fail_usage("observer", "expected at least one site, got none");
+  if (stream < 0 || stream >= static_cast<int>(streams_.size())) {
+    fail_usage("observer", "expected a stream from 0 to {}, got {}", streams_.size() - 1, stream);
+  }
+  for (const Site site : sites) {
+    require_site(site);
+    attached_.push_back({site, stream, observer.get(), 0});
+  }
+  observers_.push_back(std::move(observer));
+}
+
+int Plan::fork(std::string name, std::vector<SiteEdit> edits) {
+  if (edits.empty()) fail_usage(name, "expected at least one edit, got none");
+  const int stream = static_cast<int>(streams_.size());
+  Site first = edits.front().site;
+  for (auto& edit : edits) {
+    require_site(edit.site);
+    if (site_order(edit.site) < site_order(first)) first = edit.site;
+    planned_.push_back({edit.site, stream, std::move(edit.edit), 0});
+  }
+  streams_.push_back({std::move(name), first});
+  return stream;
+}
+
+std::pair<int, bool> Plan::extent() const {
+  int last_block = -1;
+  bool needs_end = false;
+  const auto include = [&](Site site) {
+    const bool end = site.kind >= SiteKind::ln_final_out;
+    needs_end |= end;
+    last_block =
+        std::max(last_block, end ? static_cast<int>(model_.config().layers) - 1 : site.block);
+  };
+  for (const auto& attached : attached_) include(attached.site);
+  for (const auto& planned : planned_) include(planned.site);
+  return {last_block, needs_end};
+}
+
+namespace sites {
+
+std::vector<Site> resid_post(const ModelConfig& config) {
+  std::vector<Site> all;
+  for (int block = 0; block < config.layers; ++block) all.push_back({SiteKind::resid_post, block});
+  return all;
+}
+
+std::vector<Site> hidden_states(const ModelConfig& config, const std::vector<int>& layers) {
+  std::vector<Site> all;
+  for (const int layer : layers) {
+    if (layer < 0 || layer > config.layers) {
+      fail_usage("--layers", "expected layers from 0 (the embedding) to {}, got {}", config.layers,
+                 layer);
+    }
+    all.push_back(layer == 0 ? Site{SiteKind::resid_pre, 0}
+                             : Site{SiteKind::resid_post, layer - 1});
+  }
+  return all;
+}
+
+}  // namespace sites
+
+int layer_of(Site site) { return site.kind == SiteKind::resid_post ? site.block + 1 : site.block; }
+
+}  // namespace massact

@@ -1,0 +1,102 @@
+// What to do in one sweep over the weights: which texts, who watches, what is edited.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "massact/model/model.h"
+#include "massact/run/observer.h"
+
+namespace massact {
+
+/// An edit and where it applies.
+struct SiteEdit {
+  Site site;
+  std::unique_ptr<Edit> edit;
+};
+
+/// One pass's orders. Not thread-safe; run it once (`run(plan, …)` in executor.h).
+///
+///     Plan plan(model, sequences);
+///     auto& magnitudes = plan.observe(sites::resid_post(model.config()), observe::Magnitudes{});
+///     const int zero = plan.fork("zero", {…});
+class Plan {
+ public:
+  using Tokens = std::vector<std::int32_t>;
+
+  /// Throws Error if there is no sequence, one is empty, longer than the model allows or has ids
+  /// out of range.
+  Plan(Model model, std::vector<Tokens> sequences);
+
+  /// Attaches an observer to sites of a stream (0: the original). The plan owns it; the reference
+  /// stays valid as long as the plan. A site that the architecture lacks is a UsageError.
+  template <std::derived_from<Observer> O>
+  O& observe(const std::vector<Site>& sites, O observer, int stream = 0) {
+    auto owned = std::make_unique<O>(std::move(observer));
+    O& reference = *owned;
+    attach(sites, std::move(owned), stream);
+    return reference;
+  }
+
+  /// A new stream that shares everything with the original up to its first edited site. Returns
+  /// its number. Edits of the same site apply in the given order.
+  int fork(std::string name, std::vector<SiteEdit> edits);
+
+  // What follows is for the executor.
+
+  struct Attached {
+    Site site;
+    int stream = 0;
+    Observer* observer = nullptr;
+    std::int64_t visits = 0;
+  };
+  struct Planned {
+    Site site;
+    int stream = 0;
+    std::unique_ptr<Edit> edit;
+    std::int64_t values_set = 0;
+  };
+  struct Stream {
+    std::string name;
+    Site first_edit;  ///< meaningless for stream 0
+  };
+
+  const Model& model() const { return model_; }
+  /// Token ids of every sequence, with the sink token's row (embedding.h) where there is one.
+  const std::vector<Tokens>& sequences() const { return sequences_; }
+  const std::vector<Stream>& streams() const { return streams_; }
+  std::vector<Attached>& observers() { return attached_; }
+  std::vector<Planned>& edits() { return planned_; }
+
+  /// The last block that has to run, or -1; true second if the logits end is needed as well.
+  std::pair<int, bool> extent() const;
+
+ private:
+  void attach(const std::vector<Site>& sites, std::unique_ptr<Observer> observer, int stream);
+  void require_site(Site site) const;
+
+  Model model_;
+  std::vector<Tokens> sequences_;
+  std::vector<Stream> streams_;
+  std::vector<std::unique_ptr<Observer>> observers_;
+  std::vector<Attached> attached_;
+  std::vector<Planned> planned_;
+};
+
+/// Frequent choices of sites.
+namespace sites {
+/// The residual stream after every block.
+std::vector<Site> resid_post(const ModelConfig& config);
+/// The residual stream after the layers that users count: 0 is the embedding (resid_pre of block
+/// 0), l the output of block l - 1. Throws UsageError for layers the model does not have.
+std::vector<Site> hidden_states(const ModelConfig& config, const std::vector<int>& layers);
+}  // namespace sites
+
+/// The layer that users count for a site of the residual stream: 0 for resid_pre of block 0.
+int layer_of(Site site);
+
+}  // namespace massact
