@@ -17,15 +17,18 @@ foreach(part torch torch_cpu c10 torch_cuda c10_cuda)
 endforeach()
 
 if(Libtorch_INCLUDE_DIR)
-  file(GLOB _version_file ${Libtorch_INCLUDE_DIR}/torch/version.h
-       ${Libtorch_INCLUDE_DIR}/torch/headeronly/version.h
-       ${Libtorch_INCLUDE_DIR}/torch/csrc/api/include/torch/version.h)
-  foreach(file IN LISTS _version_file)
-    file(STRINGS ${file} _line REGEX "#define TORCH_VERSION +\"")
-    if(_line MATCHES "\"([0-9.]+)")
-      set(Libtorch_VERSION ${CMAKE_MATCH_1})
-    endif()
+  # torch/headeronly/version.h in newer versions, the long path in older ones.
+  set(_version_file ${Libtorch_INCLUDE_DIR}/torch/headeronly/version.h)
+  if(NOT EXISTS ${_version_file})
+    set(_version_file ${Libtorch_INCLUDE_DIR}/torch/csrc/api/include/torch/version.h)
+  endif()
+  set(_numbers)
+  foreach(part MAJOR MINOR PATCH)
+    file(STRINGS ${_version_file} _line REGEX "#define TORCH_VERSION_${part} +[0-9]+")
+    string(REGEX MATCH "[0-9]+" _number "${_line}")
+    list(APPEND _numbers ${_number})
   endforeach()
+  list(JOIN _numbers "." Libtorch_VERSION)
 endif()
 
 include(FindPackageHandleStandardArgs)
@@ -36,8 +39,8 @@ find_package_handle_standard_args(Libtorch
 if(Libtorch_FOUND AND NOT TARGET Libtorch::Libtorch)
   add_library(Libtorch::Libtorch INTERFACE IMPORTED)
   set_target_properties(Libtorch::Libtorch PROPERTIES
-    INTERFACE_INCLUDE_DIRECTORIES ${Libtorch_INCLUDE_DIR}
-    INTERFACE_SYSTEM_INCLUDE_DIRECTORIES ${Libtorch_INCLUDE_DIR})
+    INTERFACE_INCLUDE_DIRECTORIES
+      "${Libtorch_INCLUDE_DIR};${Libtorch_INCLUDE_DIR}/torch/csrc/api/include")
   # The back ends register themselves when loaded; nothing refers to them by name.
   set(_libtorch_link -Wl,--no-as-needed)
   foreach(part torch torch_cpu c10 torch_cuda c10_cuda)

@@ -66,14 +66,13 @@ std::vector<ParameterSpec> attention_parameters(const ModelConfig& config,
 }
 
 void add_projection_biases(const ModelConfig& config, const Parameters& parameters,
-                           const std::string& prefix, Projections& p) {
-  const auto bias = [&](const char* name, const at::Tensor& t) {
-    return parameters.at(prefix + name).view({t.size(2), t.size(3)});
-  };
+                           const std::string& prefix, at::Tensor& qk, at::Tensor& v) {
   if (config.attention != Attention::qk_bias && config.attention != Attention::qkv_bias) return;
-  p.q = p.q + bias("q_bias", p.q);
-  p.k = p.k + bias("k_bias", p.k);
-  if (config.attention == Attention::qkv_bias) p.v = p.v + bias("v_bias", p.v);
+  const auto bias = [&](const char* name) {
+    return parameters.at(prefix + name).view({-1, config.head_size()});
+  };
+  qk = qk + at::cat({bias("q_bias"), bias("k_bias")});
+  if (config.attention == Attention::qkv_bias) v = v + bias("v_bias");
 }
 
 at::Tensor attend(const ModelConfig& config, const Parameters& parameters,

@@ -23,9 +23,10 @@ struct Projections {
   at::Tensor v;  // B,T,G,c
 };
 
-/// Adds the learned projection biases of `qk-bias` and `qkv-bias`; to be called before rotary.
+/// Adds the learned projection biases of `qk-bias` and `qkv-bias` to `qk` [B,T,H+G,c] and `v`
+/// [B,T,G,c]; to be called before rotary.
 void add_projection_biases(const ModelConfig& config, const Parameters& parameters,
-                           const std::string& prefix, Projections& p);
+                           const std::string& prefix, at::Tensor& qk, at::Tensor& v);
 
 /// Causal attention of the configured variant. `x` [B,T,d] is the block's input after its norm
 /// (the gate reads it). Returns z [B,T,H*c]. If `pattern` is not null it receives the

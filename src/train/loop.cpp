@@ -8,6 +8,7 @@
 #include "massact/base/error.h"
 #include "massact/base/interrupt.h"
 #include "massact/base/units.h"
+#include "train/autocast.h"
 #include "train/checkpoint.h"
 #include "train/data.h"
 #include "train/metrics.h"
@@ -87,6 +88,11 @@ class Loop {
     return {batch.inputs.to(device_), batch.targets.to(device_)};
   }
 
+  at::Tensor forward(const Batch& batch) const {
+    const Autocast autocast(device_, config_.bf16);
+    return model_.loss(batch.inputs, batch.targets);
+  }
+
   /// Forward and backward over the step's micro-batches; returns the mean loss.
   double accumulate() {
     double total = 0;
@@ -94,8 +100,7 @@ class Loop {
       const std::int64_t first = (step_ * config_.accumulation + i) * config_.batch;
       const Batch batch = to_device(data_.train_batch(config_.seed, first, config_.batch,
                                                       model_.config().context, config_.bos));
-      const at::Tensor loss =
-          model_.loss(batch.inputs, batch.targets) / double(config_.accumulation);
+      const at::Tensor loss = forward(batch) / double(config_.accumulation);
       loss.backward();
       total += loss.item<double>();
     }
@@ -156,7 +161,7 @@ class Loop {
                           model_.config().context, config_.bos));
       const auto n = batch.inputs.size(0);
       if (n == 0) break;
-      total += model_.loss(batch.inputs, batch.targets).item<double>() * double(n);
+      total += forward(batch).item<double>() * double(n);
       sequences += n;
     }
     require(sequences > 0, "val.bin", "expected at least one chunk of {} tokens, got {} tokens",

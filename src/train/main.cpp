@@ -90,6 +90,7 @@ void add_run(CLI::App& app, RunFlags& flags) {
   cmd->add_option("--weight-decay", train.weight_decay);
   cmd->add_option("--clip", train.clip);
   cmd->add_option("--seed", train.seed);
+  cmd->add_flag("--bf16", train.bf16, "Matrix products in bfloat16 (autocast)");
   cmd->add_flag("--no-bos", flags.no_bos, "No BOS in front of every sequence");
   cmd->add_option("--eval-sequences", train.eval_sequences);
   cmd->add_option("--eval-interval", train.eval_interval);

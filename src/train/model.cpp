@@ -89,13 +89,13 @@ std::vector<ParameterSpec> model_parameters(const ModelConfig& c) {
   return list;
 }
 
-/// x [B,T,heads,c] turned by the angles of its positions; halves are paired as in HF's Llama.
+/// x [B,T,heads,c] turned by the angles of its positions; halves are paired as in HF's Llama:
+/// (a, b) -> (a cos - b sin, b cos + a sin). `sin` carries the sign, so rolling by half is enough.
 at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
   const auto T = x.size(1), half = x.size(3) / 2;
-  const at::Tensor c = cos.narrow(0, 0, T).unsqueeze(1);  // T,1,c/2
-  const at::Tensor s = sin.narrow(0, 0, T).unsqueeze(1);
-  const at::Tensor a = x.narrow(3, 0, half), b = x.narrow(3, half, half);
-  return at::cat({a * c - b * s, b * c + a * s}, 3);
+  const at::Tensor cosines = cos.narrow(0, 0, T).unsqueeze(1);  // T,1,c
+  const at::Tensor sines = sin.narrow(0, 0, T).unsqueeze(1);
+  return at::addcmul(x * cosines, at::roll(x, half, -1), sines);
 }
 
 }  // namespace
@@ -108,8 +108,9 @@ Model::Model(const ModelConfig& config, std::uint64_t seed, at::Device device, a
   const at::Tensor frequency =
       at::pow(config_.rope_theta, at::arange(half, at::kDouble) * (-1.0 / double(half)));
   const at::Tensor angle = at::outer(at::arange(config_.context + 1, at::kDouble), frequency);
-  rotary_cos_ = at::cos(angle).to(device, dtype);
-  rotary_sin_ = at::sin(angle).to(device, dtype);
+  const at::Tensor cos = at::cos(angle), sin = at::sin(angle);
+  rotary_cos_ = at::cat({cos, cos}, 1).to(device, dtype);
+  rotary_sin_ = at::cat({-sin, sin}, 1).to(device, dtype);
 }
 
 at::Tensor Model::norm(const at::Tensor& x, const std::string& name) const {
@@ -123,21 +124,22 @@ at::Tensor Model::norm(const at::Tensor& x, const std::string& name) const {
 at::Tensor Model::attention(const at::Tensor& x, std::int64_t layer, at::Tensor* pattern) const {
   const std::string prefix = attention_prefix(config_, layer);
   const auto B = x.size(0), T = x.size(1), c = config_.head_size();
-  const auto heads = [&](const at::Tensor& t) { return t.view({B, T, -1, c}); };
-  Projections p;
+  const auto H = config_.heads, G = config_.kv_heads;
+  // One product for q, k and v: on small models the number of calls decides.
+  at::Tensor qkv;
   if (is_gpt2(config_)) {
-    const auto qkv = at::matmul(x, parameters_.at(prefix + "c_attn.weight")).chunk(3, -1);
-    p = {heads(qkv[0]), heads(qkv[1]), heads(qkv[2])};
+    qkv = at::matmul(x, parameters_.at(prefix + "c_attn.weight"));
   } else {
-    p = {heads(at::linear(x, parameters_.at(prefix + "q_proj.weight"))),
-         heads(at::linear(x, parameters_.at(prefix + "k_proj.weight"))),
-         heads(at::linear(x, parameters_.at(prefix + "v_proj.weight")))};
+    qkv = at::linear(x, at::cat({parameters_.at(prefix + "q_proj.weight"),
+                                 parameters_.at(prefix + "k_proj.weight"),
+                                 parameters_.at(prefix + "v_proj.weight")}));
   }
-  add_projection_biases(config_, parameters_, prefix, p);
-  if (!is_gpt2(config_)) {
-    p.q = rotate(p.q, rotary_cos_, rotary_sin_);
-    p.k = rotate(p.k, rotary_cos_, rotary_sin_);
-  }
+  qkv = qkv.view({B, T, H + 2 * G, c});
+  at::Tensor qk = qkv.narrow(2, 0, H + G);
+  at::Tensor v = qkv.narrow(2, H + G, G);
+  add_projection_biases(config_, parameters_, prefix, qk, v);
+  if (!is_gpt2(config_)) qk = rotate(qk, rotary_cos_, rotary_sin_);
+  const Projections p{qk.narrow(2, 0, H), qk.narrow(2, H, G), v};
   const at::Tensor z = attend(config_, parameters_, prefix, p, x, pattern);
   if (is_gpt2(config_)) return at::matmul(z, parameters_.at(prefix + "c_proj.weight"));
   return at::linear(z, parameters_.at(prefix + "o_proj.weight"));
@@ -149,9 +151,10 @@ at::Tensor Model::mlp(const at::Tensor& x, std::int64_t layer) const {
     const at::Tensor hidden = at::gelu(at::matmul(x, parameters_.at(prefix + "c_fc.weight")));
     return at::matmul(hidden, parameters_.at(prefix + "c_proj.weight"));
   }
-  const at::Tensor gate = at::silu(at::linear(x, parameters_.at(prefix + "gate_proj.weight")));
-  const at::Tensor up = at::linear(x, parameters_.at(prefix + "up_proj.weight"));
-  return at::linear(gate * up, parameters_.at(prefix + "down_proj.weight"));
+  const auto gate_up = at::linear(x, at::cat({parameters_.at(prefix + "gate_proj.weight"),
+                                              parameters_.at(prefix + "up_proj.weight")}))
+                           .chunk(2, -1);
+  return at::linear(at::silu(gate_up[0]) * gate_up[1], parameters_.at(prefix + "down_proj.weight"));
 }
 
 at::Tensor Model::embed(const at::Tensor& tokens) const {

@@ -43,8 +43,8 @@ class Model {
 
   ModelConfig config_;
   Parameters parameters_;
-  at::Tensor rotary_cos_;  // context+1, c/2 (llama)
-  at::Tensor rotary_sin_;
+  at::Tensor rotary_cos_;  // context+1, c (llama)
+  at::Tensor rotary_sin_;  // the first half negated
 };
 
 }  // namespace massact::train

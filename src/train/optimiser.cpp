@@ -36,11 +36,12 @@ void AdamW::update(double lr, std::int64_t step) {
   const double correction1 = 1.0 - std::pow(config_.beta1, double(step + 1));
   const double correction2 = 1.0 - std::pow(config_.beta2, double(step + 1));
   values.narrow(0, 0, parameters_.decayed_count()).mul_(1.0 - lr * config_.weight_decay);
-  m_.mul_(config_.beta1).add_(g, 1.0 - config_.beta1);
+  m_.lerp_(g, 1.0 - config_.beta1);
   v_.mul_(config_.beta2).addcmul_(g, g, 1.0 - config_.beta2);
-  at::sqrt_out(scratch_, v_);
-  scratch_.div_(std::sqrt(correction2)).add_(config_.adam_eps);
-  values.addcdiv_(m_, scratch_, -lr / correction1);
+  // m/c1 / (sqrt(v/c2) + eps), with the scalars moved out of the passes over the parameters.
+  const double root = std::sqrt(correction2);
+  at::sqrt_out(scratch_, v_).add_(config_.adam_eps * root);
+  values.addcdiv_(m_, scratch_, -lr * root / correction1);
 }
 
 }  // namespace massact::train
