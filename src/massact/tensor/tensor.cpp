@@ -31,6 +31,10 @@ void read_floats(const TensorView& view, std::int64_t first, std::int64_t count,
       return convert<Float16>(data, count, out, [](Float16 x) { return to_float(x); });
     case DType::f64:
       return convert<double>(data, count, out, [](double x) { return static_cast<float>(x); });
+    case DType::f8_e4m3:
+      return convert<Float8E4M3>(data, count, out, [](Float8E4M3 x) { return to_float(x); });
+    case DType::f8_e5m2:
+      return convert<Float8E5M2>(data, count, out, [](Float8E5M2 x) { return to_float(x); });
     default:
       fail("tensor", "expected a floating-point type, got {}", name_of(view.type));
   }

@@ -1,0 +1,66 @@
+#include "massact/io/mapped_weights.h"
+
+#include <algorithm>
+#include <set>
+
+#include "massact/base/error.h"
+
+namespace massact {
+
+MappedWeights::MappedWeights(std::string description, std::vector<MappedTensor> tensors)
+    : description_(std::move(description)) {
+  std::sort(tensors.begin(), tensors.end(),
+            [](const MappedTensor& a, const MappedTensor& b) { return a.info.name < b.info.name; });
+  std::set<const MappedFile*> files;
+  for (MappedTensor& tensor : tensors) {
+    require(tensors_.empty() || tensors_.back().name != tensor.info.name,
+            tensor.file->path().string(), "expected each tensor once, got {} twice",
+            tensor.info.name);
+    if (files.insert(tensor.file.get()).second) file_bytes_ += tensor.file->bytes().size();
+    tensors_.push_back(std::move(tensor.info));
+    places_.push_back({std::move(tensor.file), tensor.offset});
+  }
+}
+
+const MappedWeights::Place& MappedWeights::place(const TensorInfo& tensor) const {
+  return places_[static_cast<std::size_t>(&tensor - tensors_.data())];
+}
+
+const std::byte* MappedWeights::data(const TensorInfo& tensor) const {
+  const Place& at = place(tensor);
+  return at.file->bytes().data() + at.offset;
+}
+
+void MappedWeights::check_range(const TensorInfo& tensor, std::int64_t first,
+                                std::int64_t count) const {
+  const std::int64_t size = tensor.shape.element_count(tensor.name);
+  require(first >= 0 && count >= 0 && first <= size && count <= size - first, tensor.name,
+          "expected a range inside its {} elements, got {} elements from element {}", size, count,
+          first);
+}
+
+TensorView MappedWeights::view(std::string_view name) const {
+  const TensorInfo& tensor = info(name);
+  require(tensor.viewable, tensor.name,
+          "expected a tensor of plain elements, got {} blocks (read it instead)", tensor.encoding);
+  return {tensor.type, tensor.shape, data(tensor)};
+}
+
+void MappedWeights::read(std::string_view name, std::int64_t first, std::int64_t count,
+                         float* out) const {
+  const TensorView tensor = view(name);
+  check_range(info(name), first, count);
+  read_floats(tensor, first, count, out);
+}
+
+void MappedWeights::will_need(std::string_view name) const {
+  const TensorInfo& tensor = info(name);
+  place(tensor).file->will_need(place(tensor).offset, tensor.bytes);
+}
+
+void MappedWeights::release(std::string_view name) const {
+  const TensorInfo& tensor = info(name);
+  place(tensor).file->release(place(tensor).offset, tensor.bytes);
+}
+
+}  // namespace massact

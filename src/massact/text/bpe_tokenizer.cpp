@@ -1,0 +1,105 @@
+#include "massact/text/bpe_tokenizer.h"
+
+#include <algorithm>
+
+#include "massact/base/error.h"
+#include "massact/base/interrupt.h"
+#include "massact/text/utf8.h"
+
+namespace massact {
+
+// What one call of encode works with.
+struct BpeTokenizer::Run {
+  BpeEncoder encoder;
+  std::int64_t enough;
+  Encoding encoding;
+
+  bool has_enough() const { return static_cast<std::int64_t>(encoding.ids.size()) >= enough; }
+  void add(std::int32_t id, ByteSpan span) {
+    encoding.ids.push_back(id);
+    encoding.spans.push_back(span);
+  }
+};
+
+BpeTokenizer::BpeTokenizer(BpeTokenizerParts parts)
+    : parts_(std::move(parts)),
+      other_text_(std::move(parts_.other_text)),
+      vocab_size_(parts_.model.size()) {
+  std::vector<AddedToken> raw, normalized;
+  for (AddedToken token : parts_.added_tokens) {
+    vocab_size_ = std::max<std::int64_t>(vocab_size_, std::int64_t{token.id} + 1);
+    other_text_[token.id] = token.content;
+    if (token.normalized) {
+      token.content = parts_.normalizer.apply(AlignedText(token.content)).view();
+      normalized.push_back(std::move(token));
+    } else {
+      raw.push_back(std::move(token));
+    }
+  }
+  raw_tokens_ = AddedTokens(std::move(raw));
+  normalized_tokens_ = AddedTokens(std::move(normalized));
+}
+
+Encoding BpeTokenizer::encode(std::string_view text, std::int64_t enough) const {
+  Run run{BpeEncoder(parts_.model), enough, {}};
+  const AlignedText original(text);
+  const AlignedText clean = is_valid_utf8(text) ? original : replace_invalid_utf8(original);
+  raw_tokens_.split(clean.view(), [&](std::size_t begin, std::size_t end, const AddedToken* token) {
+    const auto first = static_cast<std::int64_t>(begin);
+    const auto last = static_cast<std::int64_t>(end);
+    if (token == nullptr) return encode_section(clean.slice(first, last), run);
+    run.add(token->id, clean.origin(first, last));
+    return !run.has_enough();
+  });
+  return std::move(run.encoding);
+}
+
+bool BpeTokenizer::encode_section(const AlignedText& section, Run& run) const {
+  const AlignedText normal = parts_.normalizer.apply(section);
+  return normalized_tokens_.split(normal.view(),
+                                  [&](std::size_t begin, std::size_t end, const AddedToken* token) {
+                                    const auto first = static_cast<std::int64_t>(begin);
+                                    const auto last = static_cast<std::int64_t>(end);
+                                    if (token == nullptr)
+                                      return encode_piece(normal.slice(first, last), run);
+                                    run.add(token->id, normal.origin(first, last));
+                                    return !run.has_enough();
+                                  });
+}
+
+bool BpeTokenizer::encode_piece(const AlignedText& piece, Run& run) const {
+  const AlignedText prepared = parts_.pre_tokenizer.prepare(piece);
+  OriginCursor origins(prepared);
+  const char* start = prepared.view().data();
+  return parts_.pre_tokenizer.split(prepared.view(), [&](std::string_view word) {
+    const std::int64_t offset = word.data() - start;
+    return run.encoder.encode_parts(word, [&](std::span<const BpeToken> tokens) {
+      for (const BpeToken& token : tokens)
+        run.add(token.id, origins.span(offset + token.begin, offset + token.end));
+      if ((run.encoding.ids.size() & 0xFFF) == 0) check_interrupted();
+      return !run.has_enough();
+    });
+  });
+}
+
+std::string BpeTokenizer::token_bytes(std::int32_t id) const {
+  require(id >= 0 && id < vocab_size_, "token id", "expected an id below {}, got {}", vocab_size_,
+          id);
+  if (const auto other = other_text_.find(id); other != other_text_.end()) return other->second;
+  if (id >= parts_.model.size()) return {};
+  const std::string& text = parts_.model.piece(id);
+  const int byte = parts_.decode.byte_tokens ? byte_of_token(text) : -1;
+  if (byte >= 0) return std::string(1, static_cast<char>(byte));
+  return spaces_for_marks(text, parts_.decode.space_mark);
+}
+
+std::string BpeTokenizer::decode(std::span<const std::int32_t> ids) const {
+  std::string text;
+  for (const std::int32_t id : ids) text += token_bytes(id);
+  if (parts_.decode.strip_first_space && text.starts_with(' ')) text.erase(0, 1);
+  return replace_invalid_utf8(text);
+}
+
+std::string BpeTokenizer::token_text(std::int32_t id) const { return printable(token_bytes(id)); }
+
+}  // namespace massact

@@ -1,0 +1,45 @@
+#include "massact/text/byte_level.h"
+
+#include <array>
+#include <cstdint>
+
+#include "massact/text/utf8.h"
+
+namespace massact {
+namespace {
+
+// Printable Latin-1 bytes stand for themselves; the others are U+0100 onwards, in order.
+constexpr char32_t kFirstMoved = 0x100;
+constexpr char32_t kMoved = 68;
+
+constexpr bool stands_for_itself(char32_t c) {
+  return (c >= '!' && c <= '~') || (c >= 0xA1 && c <= 0xAC) || (c >= 0xAE && c <= 0xFF);
+}
+
+constexpr std::array<std::uint8_t, kMoved> moved_bytes() {
+  std::array<std::uint8_t, kMoved> bytes{};
+  std::size_t next = 0;
+  for (char32_t byte = 0; byte < 256; ++byte)
+    if (!stands_for_itself(byte)) bytes[next++] = static_cast<std::uint8_t>(byte);
+  return bytes;
+}
+
+}  // namespace
+
+std::optional<std::string> bytes_of_byte_level(std::string_view text) {
+  static constexpr std::array<std::uint8_t, kMoved> kBytes = moved_bytes();
+  std::string bytes;
+  for (std::size_t at = 0; at < text.size();) {
+    const char32_t c = next_character(text, at);
+    if (stands_for_itself(c)) {
+      bytes += static_cast<char>(c);
+    } else if (c >= kFirstMoved && c < kFirstMoved + kMoved) {
+      bytes += static_cast<char>(kBytes[c - kFirstMoved]);
+    } else {
+      return std::nullopt;
+    }
+  }
+  return bytes;
+}
+
+}  // namespace massact

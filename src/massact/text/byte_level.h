@@ -1,0 +1,14 @@
+// GPT-2's way of writing bytes as visible characters in vocabulary files.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace massact {
+
+/// The bytes that `text` (valid UTF-8) writes, or nothing if it has a character outside the
+/// alphabet: "Ġthe" -> " the".
+std::optional<std::string> bytes_of_byte_level(std::string_view text);
+
+}  // namespace massact

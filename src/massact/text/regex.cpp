@@ -1,0 +1,133 @@
+#include "massact/text/regex.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <cctype>
+#include <utility>
+
+#include "massact/base/error.h"
+
+namespace massact {
+namespace {
+
+// \s of PCRE2 has U+180E, which is not white space in Unicode (nor in Oniguruma), so \s is spelled
+// out. Inside a class the list stands as it is; outside it becomes a class of its own.
+constexpr std::string_view kSpaces =
+    "\\t-\\r \\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}"
+    "\\x{3000}";
+
+std::string translate(std::string_view pattern, std::string_view where) {
+  std::string out;
+  bool in_class = false;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    const char c = pattern[i];
+    if (c == '\\' && i + 1 < pattern.size()) {
+      const char next = pattern[++i];
+      if (next == 's') {
+        out += in_class ? std::string(kSpaces) : "[" + std::string(kSpaces) + "]";
+      } else if (next == 'S' && !in_class) {
+        out += "[^" + std::string(kSpaces) + "]";
+      } else {
+        out += c;
+        out += next;
+      }
+      continue;
+    }
+    if (in_class) {
+      const bool nested = c == '[' || pattern.substr(i, 2) == "&&";
+      require(!nested, where, "expected no set operations or nested classes in {:?}", pattern);
+      if (c == ']') in_class = false;
+    } else if (c == '[') {
+      in_class = true;
+    }
+    out += c;
+  }
+  return out;
+}
+
+std::string error_text(int code) {
+  PCRE2_UCHAR buffer[256];
+  pcre2_get_error_message(code, buffer, sizeof(buffer));
+  return reinterpret_cast<const char*>(buffer);
+}
+
+constexpr std::size_t kJitStackStart = 32 * 1024;
+constexpr std::size_t kJitStackMax = 64 * 1024 * 1024;
+
+}  // namespace
+
+struct Regex::Code {
+  pcre2_code* code = nullptr;
+  std::string pattern;
+  ~Code() { pcre2_code_free(code); }
+};
+
+struct RegexMatcher::Scratch {
+  pcre2_match_data* data = nullptr;
+  pcre2_match_context* context = nullptr;
+  pcre2_jit_stack* stack = nullptr;
+  ~Scratch() {
+    pcre2_match_data_free(data);
+    pcre2_match_context_free(context);
+    pcre2_jit_stack_free(stack);
+  }
+};
+
+Regex::Regex(std::string_view pattern, std::string_view where) : code_(std::make_unique<Code>()) {
+  const std::string translated = translate(pattern, where);
+  int error = 0;
+  PCRE2_SIZE at = 0;
+  code_->pattern = pattern;
+  code_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
+                              PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &error, &at, nullptr);
+  require(code_->code != nullptr, where, "expected a regular expression, got {:?}: {} (at {})",
+          pattern, error_text(error), at);
+  pcre2_jit_compile(code_->code, PCRE2_JIT_COMPLETE);  // without JIT it is only slower
+}
+
+Regex Regex::literal(std::string_view text) {
+  std::string pattern;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = byte >= 0x80 || std::isalnum(byte) != 0;
+    if (!plain) pattern += fmt::format("\\x{{{:X}}}", byte);
+    if (plain) pattern += c;
+  }
+  return Regex(pattern, "literal pattern");
+}
+
+Regex::~Regex() = default;
+Regex::Regex(Regex&&) noexcept = default;
+Regex& Regex::operator=(Regex&&) noexcept = default;
+
+RegexMatcher::RegexMatcher(const Regex& regex)
+    : regex_(regex), scratch_(std::make_unique<Scratch>()) {
+  scratch_->data = pcre2_match_data_create(1, nullptr);
+  scratch_->context = pcre2_match_context_create(nullptr);
+  scratch_->stack = pcre2_jit_stack_create(kJitStackStart, kJitStackMax, nullptr);
+  require(scratch_->data != nullptr && scratch_->context != nullptr, "regex", "out of memory");
+  if (scratch_->stack != nullptr)
+    pcre2_jit_stack_assign(scratch_->context, nullptr, scratch_->stack);
+}
+
+RegexMatcher::~RegexMatcher() = default;
+RegexMatcher::RegexMatcher(RegexMatcher&&) noexcept = default;
+
+std::optional<RegexMatcher::Span> RegexMatcher::find(std::string_view subject, std::size_t start) {
+  const auto* text = reinterpret_cast<PCRE2_SPTR>(subject.data());
+  const auto match = [&](std::uint32_t options) {
+    return pcre2_match(regex_.code_->code, text, subject.size(), start,
+                       PCRE2_NO_UTF_CHECK | options, scratch_->data, scratch_->context);
+  };
+  int count = match(0);
+  // Runs of megabytes can exhaust the JIT's stack; the interpreter keeps its state on the heap.
+  if (count == PCRE2_ERROR_JIT_STACKLIMIT) count = match(PCRE2_NO_JIT);
+  if (count == PCRE2_ERROR_NOMATCH) return std::nullopt;
+  require(count >= 0, "regex", "expected {:?} to match within its limits, got: {}",
+          regex_.code_->pattern, error_text(count));
+  const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(scratch_->data);
+  return Span{ends[0], ends[1]};
+}
+
+}  // namespace massact
