@@ -1,5 +1,7 @@
 #include "massact/io/near_names.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -42,6 +44,12 @@ std::vector<std::string> near_names(std::string_view name, std::span<const std::
     nearest.push_back(std::move(candidate));
   }
   return nearest;
+}
+
+std::string list_names(std::span<const std::string> names, std::size_t shown) {
+  const auto first = names.first(std::min(shown, names.size()));
+  const std::size_t left = names.size() - first.size();
+  return fmt::format("{}{}", fmt::join(first, ", "), left ? fmt::format(" and {} more", left) : "");
 }
 
 }  // namespace massact

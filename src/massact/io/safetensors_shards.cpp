@@ -1,10 +1,9 @@
 // Choosing files: one safetensors file, or the shards that an index lists.
-#include <fmt/ranges.h>
-
 #include <map>
 
 #include "massact/base/error.h"
 #include "massact/io/json.h"
+#include "massact/io/near_names.h"
 #include "massact/io/safetensors.h"
 #include "massact/io/safetensors_internal.h"
 
@@ -42,7 +41,7 @@ std::unique_ptr<WeightSource> open_sharded(const std::filesystem::path& index) {
     if (!std::filesystem::exists(index.parent_path() / shard)) missing.push_back(shard);
   }
   require(missing.empty(), index.string(), "expected {} shards, got {}; missing: {}", shards.size(),
-          shards.size() - missing.size(), fmt::join(missing, ", "));
+          shards.size() - missing.size(), list_names(missing));
 
   WeightMap found;
   std::vector<MappedTensor> all;

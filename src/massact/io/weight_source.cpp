@@ -1,7 +1,5 @@
 #include "massact/io/weight_source.h"
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 
 #include "massact/base/error.h"
@@ -23,7 +21,7 @@ const TensorInfo& WeightSource::info(std::string_view name) const {
   for (const TensorInfo& tensor : tensors()) known.push_back(tensor.name);
   const auto near = near_names(name, known);
   fail(description(), "expected tensor {}, got none of that name among {} tensors{}", name,
-       known.size(), near.empty() ? "" : fmt::format(" (near: {})", fmt::join(near, ", ")));
+       known.size(), near.empty() ? "" : fmt::format(" (near: {})", list_names(near)));
 }
 
 }  // namespace massact

@@ -20,6 +20,7 @@ void convert(const std::byte* data, std::int64_t count, float* out, Convert to) 
 }  // namespace
 
 void read_floats(const TensorView& view, std::int64_t first, std::int64_t count, float* out) {
+  if (count == 0) return;  // memcpy may not be given the null pointer of an empty buffer
   const std::byte* data = view.data + static_cast<std::size_t>(first) * size_of(view.type);
   switch (view.type) {
     case DType::f32:

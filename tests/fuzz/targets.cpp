@@ -1,0 +1,141 @@
+#include "fuzz/targets.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "massact/base/error.h"
+#include "massact/io/file_descriptor.h"
+#include "massact/io/gguf.h"
+#include "massact/io/json.h"
+#include "massact/io/llama2c.h"
+#include "massact/io/npy.h"
+#include "massact/io/safetensors.h"
+
+namespace massact::fuzz {
+namespace {
+
+// A regular file that lives in memory only.
+class MemoryFile {
+ public:
+  explicit MemoryFile(std::string_view contents) : file_(::memfd_create("fuzz", MFD_CLOEXEC)) {
+    if (::write(file_.get(), contents.data(), contents.size()) !=
+        static_cast<ssize_t>(contents.size())) {
+      throw std::runtime_error("cannot write a file in memory");
+    }
+  }
+  std::filesystem::path path() const { return fmt::format("/proc/self/fd/{}", file_.get()); }
+
+ private:
+  FileDescriptor file_;
+};
+
+// A value that the compiler must compute.
+void consume(double value) {
+  volatile double sink = value;
+  static_cast<void>(sink);
+}
+
+// Reads every tensor whole, as a view and as floats: an accepted file must be readable.
+void read_everything(const WeightSource& source) {
+  std::vector<float> values;
+  for (const TensorInfo& tensor : source.tensors()) {
+    if (tensor.viewable) {
+      const TensorView view = source.view(tensor.name);
+      const auto bytes = std::span(view.data, view.byte_count());
+      consume(static_cast<double>(std::count(bytes.begin(), bytes.end(), std::byte{1})));
+    }
+    const std::int64_t count = tensor.shape.element_count();
+    values.resize(static_cast<std::size_t>(count));
+    try {
+      source.read(tensor.name, 0, count, values.data());
+    } catch (const Error&) {
+      // Integer tensors have no values as floats.
+    }
+  }
+}
+
+void safetensors(std::string_view input) {
+  const MemoryFile file(input);
+  read_everything(*open_safetensors(file.path()));
+}
+
+void llama2c(std::string_view input) {
+  const MemoryFile file(input);
+  read_everything(*open_llama2c(file.path()).weights);
+}
+
+template <typename Action>
+void ignoring_errors(Action action) {
+  try {
+    action();
+  } catch (const Error&) {
+    // A value of another kind than asked for.
+  }
+}
+
+void gguf(std::string_view input) {
+  const MemoryFile file(input);
+  const auto source = open_gguf(file.path());
+  read_everything(*source);
+  const GgufMetadata& metadata = source->metadata();
+  for (const std::string& key : metadata.keys()) {
+    ignoring_errors([&] { metadata.get<int>(key); });
+    ignoring_errors([&] { metadata.get<double>(key); });
+    ignoring_errors([&] { metadata.get<bool>(key); });
+    ignoring_errors([&] { metadata.get<std::string>(key); });
+    ignoring_errors([&] { metadata.get<std::vector<std::int64_t>>(key); });
+    ignoring_errors([&] { metadata.get<std::vector<float>>(key); });
+    ignoring_errors([&] { metadata.get<std::vector<std::string>>(key); });
+  }
+}
+
+void npy(std::string_view input) {
+  const MemoryFile file(input);
+  const IntegerArray array = read_npy_integers(file.path());
+  if (static_cast<std::int64_t>(array.values.size()) != array.shape.element_count()) {
+    throw std::logic_error("an array of another size than its shape says");
+  }
+}
+
+void use_object(const JsonObject& object) {
+  for (const std::string& key : object.keys()) {
+    ignoring_errors([&] { object.get<int>(key); });
+    ignoring_errors([&] { object.get<std::uint64_t>(key); });
+    ignoring_errors([&] { object.get<float>(key); });
+    ignoring_errors([&] { object.get<bool>(key); });
+    ignoring_errors([&] { object.get<std::string>(key); });
+    ignoring_errors([&] { object.get<std::vector<std::int64_t>>(key); });
+    ignoring_errors([&] { object.get<std::vector<double>>(key); });
+    ignoring_errors([&] { object.get<std::vector<std::string>>(key); });
+    const nlohmann::json* field = object.find(key);
+    if (field && field->is_object()) use_object(object.object(key));
+  }
+}
+
+void json(std::string_view input) {
+  const nlohmann::json value = parse_json(input, "input");
+  // What was accepted is valid JSON with valid UTF-8: it can be written and read again.
+  if (parse_json(value.dump(), "again") != value) {
+    throw std::logic_error("JSON changes when it is written and read again");
+  }
+  if (value.is_object()) use_object(JsonObject(value, "input"));
+}
+
+constexpr std::array kTargets = std::to_array<Target>({{"safetensors", safetensors},
+                                                       {"llama2c", llama2c},
+                                                       {"gguf", gguf},
+                                                       {"npy", npy},
+                                                       {"json", json}});
+
+}  // namespace
+
+std::span<const Target> targets() { return kTargets; }
+
+}  // namespace massact::fuzz
