@@ -61,8 +61,8 @@ const std::string kModel = kPlanted.string();
 INSTANTIATE_TEST_SUITE_P(
     Lines, WrongUsage,
     ::testing::Values(
-        WrongLine{"command", {"scna", kModel}, "did you mean: scan"},
-        WrongLine{"flag", {"scan", kModel, "--txt", "x"}, "did you mean --text"},
+        WrongLine{"command", {"scna", kModel}, "nearest: scan"},
+        WrongLine{"flag", {"scan", kModel, "--txt", "x"}, "nearest: --text"},
         WrongLine{"flag_without_model", {"scan", "--squences", "3"}, "--sequences"},
         WrongLine{"no_model", {"scan"}, "MODEL"},
         WrongLine{"number", {"scan", kModel, "--seq-len", "many"}, "--seq-len"},
