@@ -49,8 +49,8 @@ test: deps-build-test
 
 check-all: deps-build-test-check check-format
 	$(stage) "configure (TSan)" $(call configure,tsan,-DMASSACT_TRAIN=OFF)
-	$(stage) "build (TSan)" $(call build,tsan,unit_tests)
-	$(stage) "threads and executor (TSan)" $(call ctest,tsan,-L unit -R "[Tt]hread|Execut|Run|Interrupt")
+	$(stage) "build (TSan)" $(call build,tsan,base_test executor_test)
+	$(stage) "threads and executor (TSan)" $(call ctest,tsan,-R "Thread|Executor|Interrupt")
 	$(stage) "fuzz (ASan, UBSan)" tools/fuzz-smoke.sh
 	@$(MAKE) --no-print-directory test
 
