@@ -2,8 +2,6 @@
 // panels of whole tiles in the order in which they are used, the next panels prefetched. Every
 // element is summed over k in one order whatever the blocking, so a row's bits depend on nothing
 // else.
-#include <sys/mman.h>
-
 #include <algorithm>
 
 #include "massact/ops/cpu/amx_kernels.h"
@@ -21,15 +19,6 @@ constexpr std::int64_t kStreamBytes = 8 << 20;    // larger results are written 
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 std::int64_t round_up(std::int64_t a, std::int64_t b) { return divide_up(a, b) * b; }
-
-// Fewer TLB misses and page faults; only a hint.
-void ask_for_huge_pages(void* data, std::int64_t bytes) {
-  constexpr std::uintptr_t kPage = 4096;
-  const auto first = (reinterpret_cast<std::uintptr_t>(data) + kPage - 1) / kPage * kPage;
-  const auto last =
-      (reinterpret_cast<std::uintptr_t>(data) + static_cast<std::uintptr_t>(bytes)) / kPage * kPage;
-  if (last > first) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-}
 
 // x packed: per block of rows, per block of k, its panels.
 struct PackedRows {
@@ -72,7 +61,6 @@ AmxMatrix::AmxMatrix(const PackRequest& request, Threads& threads)
       padded_n_(round_up(n_, kAmxPanel)),
       padded_k_(round_up(k_, kAmxStep)),
       panels_(padded_n_ * padded_k_) {
-  ask_for_huge_pages(panels_.data(), panels_.size() * 2);
   threads.parallel_for(padded_n_ / kAmxPanel,
                        [&](std::int64_t panel, int) { pack_panel(request.slices, panel); });
 }
@@ -103,10 +91,7 @@ void AmxMatrix::multiply(ConstFloatMatrix x, FloatMatrix y, Threads& threads) co
 void AmxMatrix::multiply_rows(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const {
   static thread_local Buffer<std::uint16_t> packed;  // the caller's, shared by its workers
   const std::int64_t row_panels = divide_up(x.rows, kAmxPanel);
-  if (packed.size() < row_panels * kAmxPanel * padded_k_) {
-    packed.reserve_discarding(row_panels * kAmxPanel * padded_k_);
-    ask_for_huge_pages(packed.data(), packed.size() * 2);
-  }
+  packed.reserve_discarding(row_panels * kAmxPanel * padded_k_);
   const PackedRows a = {packed.data(), row_panels * kAmxPanel};
   std::uint16_t* const out = packed.data();
   threads.parallel_for(row_panels, [&, out](std::int64_t panel, int) {
