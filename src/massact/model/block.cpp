@@ -207,6 +207,7 @@ ops::AttentionOptions Block::attention_options() const {
   options.kv_heads = config.kv_heads;
   options.head_size = config.head_size;
   options.scale = config.attention_scale;
+  options.precision = qkv_.precision();
   if (config.scale_by_inverse_layer) options.scale /= static_cast<float>(index_ + 1);
   options.window = config.windows[static_cast<std::size_t>(index_)];
   if (config.variant == AttentionVariant::sigmoid) options.kind = ops::AttentionKind::sigmoid;
