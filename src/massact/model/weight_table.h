@@ -67,8 +67,12 @@ class BoundWeights {
 
   bool has(std::string_view canonical) const;
 
-  /// The weight as a matrix for `ops::PackedMatrix::pack`.
-  ops::WeightSlice slice(std::string_view canonical) const;
+  /// A weight as `ops::PackedMatrix::pack` takes it.
+  struct Matrix {
+    ops::WeightSlice slice;
+    Buffer<float> decoded;  ///< what `slice` points into, if the file's encoding is quantised
+  };
+  Matrix matrix(std::string_view canonical) const;
 
   /// A vector weight (norm, bias, …) in f32; empty if it is not in the table.
   std::vector<float> vector(std::string_view canonical) const;
