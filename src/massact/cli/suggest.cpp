@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "massact/base/error.h"
-#include "massact/io/near_names.h"
+#include "massact/base/suggest.h"
 
 namespace massact {
 
