@@ -59,6 +59,7 @@ Unembedding Unembedding::pack(const Model& model, ops::Precision precision, Thre
   const auto matrix = model.weights().matrix(name);
   unembedding.norm_ = NormWeights::read(model.weights(), "ln_final");
   unembedding.projection_ = ops::PackedMatrix::pack({&matrix.slice, 1}, precision, threads);
+  model.weights().release(name);
   return unembedding;
 }
 

@@ -204,6 +204,14 @@ std::vector<std::string> BoundWeights::names(std::string_view prefix) const {
   return found;
 }
 
+std::uint64_t BoundWeights::stored_bytes(std::string_view prefix) const {
+  std::set<std::string> sources;
+  for (const auto& name : names(prefix)) sources.insert(at(name).source);
+  std::uint64_t bytes = 0;
+  for (const auto& name : sources) bytes += source_->info(name).bytes;
+  return bytes;
+}
+
 void BoundWeights::will_need(std::string_view prefix) const {
   for (const auto& name : names(prefix)) source_->will_need(at(name).source);
 }

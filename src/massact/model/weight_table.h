@@ -86,6 +86,9 @@ class BoundWeights {
   /// Canonical names that begin with `prefix` ("blocks.3.").
   std::vector<std::string> names(std::string_view prefix) const;
 
+  /// Bytes in the file of all weights that begin with `prefix` (fused tensors once).
+  std::uint64_t stored_bytes(std::string_view prefix) const;
+
   /// Hints for the file's pages of all weights that begin with `prefix`.
   void will_need(std::string_view prefix) const;
   void release(std::string_view prefix) const;
