@@ -2,11 +2,23 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <string>
 
 #include "massact/base/error.h"
 #include "massact/ops/ref/ops.h"
 #include "unit/ops/support.h"
+
+namespace {
+std::atomic<int> openmp_teams{0};
+}
+
+// Stands in for libgomp's: oneDNN must never open a team of its own (it would fight with our
+// threads, and ThreadSanitizer cannot see its barriers).
+extern "C" void GOMP_parallel(void (*body)(void*), void* data, unsigned, unsigned) {
+  ++openmp_teams;
+  body(data);
+}
 
 namespace massact::ops {
 namespace {
@@ -168,6 +180,19 @@ TEST(PackedMatrixTest, HalfPrecisionWeightsAreExactInF32) {
   matmul(x.view(), PackedMatrix::pack({&slice, 1}, Precision::f32, threads), y.view(), threads);
   ref::matmul(x.view(), exact.view(), expected.view());
   test::expect_close(y, expected, 1e-5, 1e-5);
+}
+
+TEST(PackedMatrixTest, NoOpenMpTeamIsOpened) {
+  const Matrix x = random_matrix(700, 300, 1), w = random_matrix(900, 300, 2);
+  Matrix y(700, 900);
+  const WeightSlice slice = slice_of(w);
+  for (const int count : {1, 3}) {
+    Threads threads(count);
+    for (const Precision precision : {Precision::f32, Precision::bf16}) {
+      matmul(x.view(), PackedMatrix::pack({&slice, 1}, precision, threads), y.view(), threads);
+    }
+  }
+  EXPECT_EQ(openmp_teams, 0);
 }
 
 TEST(PackedMatrixTest, RefusesWhatItCannotMultiply) {

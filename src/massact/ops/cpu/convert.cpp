@@ -1,5 +1,6 @@
 #include "massact/ops/cpu/convert.h"
 
+#include "massact/ops/cpu/features.h"  // its cap is applied before the first dispatch
 #include "massact/tensor/dtype.h"
 
 #undef HWY_TARGET_INCLUDE
