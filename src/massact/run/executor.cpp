@@ -313,17 +313,12 @@ ops::Precision effective_precision(const Model& model, std::optional<ops::Precis
 MemoryPlan plan_memory(const Plan& plan, const RunOptions& options) {
   const auto lengths = lengths_of(plan);
   const auto [last_block, needs_end] = plan.extent();
-  const BoundWeights& weights = plan.model().weights();
-  const bool tied = plan.model().config().tied_embeddings;
-  const std::uint64_t unembedding = weights.stored_bytes(tied ? "embed." : "unembed.");
-  return plan_memory(plan.model().config(),
+  return plan_memory(plan.model(),
                      {.lengths = lengths,
                       .streams = static_cast<std::int64_t>(plan.streams().size()),
                       .logits = needs_end,
                       .blocks_run = last_block + 1,
                       .precision = effective_precision(plan.model(), options.precision),
-                      .stored_block = weights.stored_bytes("blocks.0."),
-                      .stored_unembedding = unembedding,
                       .budget = options.memory});
 }
 

@@ -70,7 +70,9 @@ std::int64_t logits_rows(const ModelConfig& config) {
   return std::clamp<std::int64_t>(kLogitsValues / config.vocab, 16, kBatchRows);
 }
 
-MemoryPlan plan_memory(const ModelConfig& config, const MemoryRequest& request) {
+MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
+  const ModelConfig& config = model.config();
+  const BoundWeights& weights = model.weights();
   const std::uint64_t budget = request.budget > 0 ? request.budget : physical_memory() / 4 * 3;
   std::int64_t longest = 1, all_rows = 0;
   for (const std::int64_t length : request.lengths) {
@@ -88,9 +90,10 @@ MemoryPlan plan_memory(const ModelConfig& config, const MemoryRequest& request) 
     plan.workspace +=
         static_cast<std::uint64_t>(logits_rows(config) * config.vocab) * sizeof(float);
   }
-  plan.source = request.stored_block;
+  plan.source = weights.stored_bytes("blocks.0.");
   // Blocks are gone before the unembedding is packed.
-  const std::uint64_t end = request.logits ? plan.unembedding + request.stored_unembedding : 0;
+  const char* last = config.tied_embeddings ? "embed." : "unembed.";
+  const std::uint64_t end = request.logits ? plan.unembedding + weights.stored_bytes(last) : 0;
   const std::uint64_t fixed = std::max(plan.blocks + plan.source, end) + plan.workspace;
   const std::uint64_t smallest = fixed + hidden_bytes(config, longest, request.streams);
   if (smallest > budget) {
