@@ -147,8 +147,8 @@ TEST_F(BadInput, TokenOutOfRange) {
   std::string header = "{'descr': '<i4', 'fortran_order': False, 'shape': (3,), }";
   header.resize(117, ' ');
   header += '\n';
-  std::string bytes = std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' +
-                      header;
+  std::string bytes =
+      std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header;
   for (const std::int32_t id : {1, 349, 2}) {
     bytes.append(reinterpret_cast<const char*>(&id), sizeof id);
   }
@@ -163,10 +163,11 @@ TEST_F(BadInput, TooLittleMemorySaysHowMuchIsNeeded) {
 }
 
 TEST_F(BadInput, OutIsAFile) {
-  write_file(folder_ / "file", "mine");
-  const Outcome outcome = scan({"--out", (folder_ / "file").string()});
+  write_file(out_, "mine");
+  const Outcome outcome = scan();
   EXPECT_EQ(outcome.status, 1) << outcome.err;
-  EXPECT_EQ(read_file(folder_ / "file"), "mine");
+  EXPECT_THAT(outcome.err, HasSubstr("expected a directory, got a file"));
+  EXPECT_EQ(read_file(out_), "mine");
 }
 
 TEST_F(BadInput, FullDiskLeavesNoPartialReport) {
@@ -190,7 +191,8 @@ TEST_F(BadInput, FullDiskLeavesNoPartialTrace) {
 TEST_F(BadInput, InterruptStopsWithoutAResult) {
   RunSettings settings;
   settings.input = read_file(kText);
-  RunningProgram program({"scan", model_.string(), "--text", "-", "--out", out_.string()}, settings);
+  RunningProgram program({"scan", model_.string(), "--text", "-", "--out", out_.string()},
+                         settings);
   // It waits for its text; what it is told meanwhile it must notice in the run.
   ASSERT_TRUE(program.wait_until_handled(SIGINT));
   kill(program.pid(), SIGINT);

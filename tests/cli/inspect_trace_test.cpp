@@ -51,7 +51,7 @@ TEST(Inspect, ListsTensors) {
 
 TEST(Trace, ValuesAreThoseOfTheOracle) {
   const auto oracle = open_safetensors(kPlanted / "sites.safetensors");
-  const std::string site = "blocks.4.hook_resid_post";
+  const std::string site = "blocks.3.hook_resid_post";
   const TensorInfo& info = oracle->info("seq1/" + site);
   const std::int64_t count = info.shape.element_count(site);
   std::vector<float> wanted(static_cast<std::size_t>(count));
@@ -66,13 +66,14 @@ TEST(Trace, ValuesAreThoseOfTheOracle) {
       "{'descr': '<i8', 'fortran_order': False, 'shape': (" + std::to_string(ids.size()) + ",), }";
   header.resize(117, ' ');
   header += '\n';
-  write_file(folder / "tokens.npy",
-             std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header +
-                 std::string(reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof ids[0]));
+  write_file(
+      folder / "tokens.npy",
+      std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header +
+          std::string(reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof ids[0]));
 
   const fs::path file = folder / "trace.safetensors";
   const Outcome outcome =
-      massact({"trace", kPlanted.string(), "--site", "resid_post", "--layers", "5", "--site",
+      massact({"trace", kPlanted.string(), "--site", "resid_post", "--layers", "4", "--site",
                "hook_logits", "--tokens", (folder / "tokens.npy").string(), "--precision", "f32",
                "--bos", "no", "--out", file.string()});
   ASSERT_EQ(outcome.status, 0) << outcome.err;

@@ -15,8 +15,8 @@ inline const std::filesystem::path kText = kGolden / "texts/harbour.txt";
 /// A copy of the planted model in this test's folder, to be damaged.
 inline std::filesystem::path copy_of_planted(const std::filesystem::path& folder) {
   std::filesystem::create_directories(folder / "model");
-  for (const char* name : {"config.json", "model.safetensors", "tokenizer.json",
-                           "tokenizer_config.json"}) {
+  for (const char* name :
+       {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}) {
     std::filesystem::copy_file(kPlanted / name, folder / "model" / name);
   }
   return folder / "model";

@@ -21,8 +21,8 @@ struct Outcome {
 struct RunSettings {
   std::map<std::string, std::string> environment;  ///< on top of the test's own
   std::string input;                               ///< what it reads from stdin
-  std::uint64_t largest_file = 0;                  ///< bytes; a disk that is full there. 0: no limit
-  std::string stdout_to;                           ///< a file in place of `out`
+  std::uint64_t largest_file = 0;  ///< bytes; a disk that is full there. 0: no limit
+  std::string stdout_to;           ///< a file in place of `out`
 };
 
 using Arguments = std::vector<std::string>;

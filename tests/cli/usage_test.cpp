@@ -16,7 +16,7 @@ using ::testing::StartsWith;
 TEST(Usage, HelpNamesEveryCommandAndEveryCommandHasExamples) {
   const Outcome help = massact({"--help"});
   EXPECT_EQ(help.status, 0);
-  for (const char* command : {"scan", "inspect", "trace", "completion"}) {
+  for (const char* command : {"scan", "inspect", "trace", "bench", "completion"}) {
     EXPECT_THAT(help.out, HasSubstr(command));
     const Outcome own = massact({command, "--help"});
     EXPECT_EQ(own.status, 0);
@@ -61,8 +61,8 @@ const std::string kModel = kPlanted.string();
 INSTANTIATE_TEST_SUITE_P(
     Lines, WrongUsage,
     ::testing::Values(
-        WrongLine{"command", {"scna", kModel}, "did you mean: scan"},
-        WrongLine{"flag", {"scan", kModel, "--txt", "x"}, "did you mean --text"},
+        WrongLine{"command", {"scna", kModel}, "nearest: scan"},
+        WrongLine{"flag", {"scan", kModel, "--txt", "x"}, "nearest: --text"},
         WrongLine{"flag_without_model", {"scan", "--squences", "3"}, "--sequences"},
         WrongLine{"no_model", {"scan"}, "MODEL"},
         WrongLine{"number", {"scan", kModel, "--seq-len", "many"}, "--seq-len"},
@@ -73,17 +73,20 @@ INSTANTIATE_TEST_SUITE_P(
         WrongLine{"layers", {"scan", kModel, "--layers", "7"}, "0 (the embedding) to 6"},
         WrongLine{"too_long", {"scan", kModel, "--seq-len", "513"}, "at most 512"},
         WrongLine{"text_and_tokens", {"scan", kModel, "--text", "a", "--tokens", "b"}, "--t"},
-        WrongLine{"site", {"trace", kModel, "--site", "hook_resid_pots", "--out", "x"},
-                  "resid_post"},
-        WrongLine{"site_block", {"trace", kModel, "--site", "blocks.6.hook_resid_post", "--out", "x"},
+        WrongLine{
+            "site", {"trace", kModel, "--site", "hook_resid_pots", "--out", "x"}, "resid_post"},
+        WrongLine{"site_block",
+                  {"trace", kModel, "--site", "blocks.6.hook_resid_post", "--out", "x"},
                   "6"},
-        WrongLine{"absent_site", {"trace", kModel, "--site", "hook_pos_embed", "--out", "x"},
+        WrongLine{"absent_site",
+                  {"trace", kModel, "--site", "hook_pos_embed", "--out", "x"},
                   "pos_embed"},
-        WrongLine{"layers_of_full_name",
-                  {"trace", kModel, "--site", "blocks.1.attn.hook_q", "--layers", "1", "--out", "x"},
-                  "--layers"},
+        WrongLine{
+            "layers_of_full_name",
+            {"trace", kModel, "--site", "blocks.1.attn.hook_q", "--layers", "1", "--out", "x"},
+            "--layers"},
         WrongLine{"shell", {"completion", "fish"}, "bash"}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& line) { return std::string(line.param.name); });
 
 TEST(Usage, CompletionIsAScriptThatItsShellAccepts) {
   const Outcome bash = massact({"completion", "bash"});
@@ -91,8 +94,9 @@ TEST(Usage, CompletionIsAScriptThatItsShellAccepts) {
   EXPECT_THAT(bash.out, HasSubstr("--seq-len"));
   const auto script = fresh_folder() / "completion.bash";
   // The function, asked for the words after "massact scan --rul".
-  write_file(script, bash.out + "\nCOMP_WORDS=(massact scan --rul)\nCOMP_CWORD=2\n_massact\n"
-                                "[ \"${COMPREPLY[*]}\" = --rule ] || exit 1\n");
+  write_file(script, bash.out +
+                         "\nCOMP_WORDS=(massact scan --rul)\nCOMP_CWORD=2\n_massact\n"
+                         "[ \"${COMPREPLY[*]}\" = --rule ] || exit 1\n");
   EXPECT_EQ(std::system(("bash " + script.string()).c_str()), 0);
   EXPECT_THAT(massact({"completion", "zsh"}).out, StartsWith("#compdef massact"));
 }

@@ -50,8 +50,7 @@ void scan(const ScanFlags& flags) {
   options.run = flags.run.options();
   if (!flags.classes.empty()) options.classes = PositionLists::from_file(flags.classes);
   const Model model = flags.model.open();
-  options.layers =
-      parse_layers(flags.layers, static_cast<int>(model.config().layers), "--layers");
+  options.layers = parse_layers(flags.layers, static_cast<int>(model.config().layers), "--layers");
   const std::string hash = hash_of(model);
   std::optional<ResultDir> directory;
   if (!flags.output.out.empty()) directory.emplace(flags.output.out, hash, flags.output.force);

@@ -48,8 +48,8 @@ void add_site(std::vector<Site>& sites, Site site, const ModelConfig& config) {
 // A full name stands for itself; a short one for that site in every block of --layers.
 std::vector<Site> chosen_sites(const TraceFlags& flags, const ModelConfig& config) {
   const auto last = static_cast<int>(config.layers);
-  std::vector<int> layers = parse_layers(flags.layers.empty() ? "all" : flags.layers, last,
-                                         "--layers");
+  std::vector<int> layers =
+      parse_layers(flags.layers.empty() ? "all" : flags.layers, last, "--layers");
   if (layers.empty()) {
     for (int layer = 1; layer <= last; ++layer) layers.push_back(layer);
   }
@@ -74,7 +74,8 @@ std::vector<Site> chosen_sites(const TraceFlags& flags, const ModelConfig& confi
     }
   }
   if (!flags.layers.empty() && !layers_used) {
-    fail_usage("--layers", "expected a short site name beside it such as resid_post: a full name "
+    fail_usage("--layers",
+               "expected a short site name beside it such as resid_post: a full name "
                "has its block in it");
   }
   return sites;
@@ -105,9 +106,9 @@ void trace(const TraceFlags& flags) {
   for (const Plan::Tokens& rows : plan.sequences()) {
     lengths.push_back(static_cast<std::int64_t>(rows.size()));
   }
-  observe::Dump& dump = plan.observe(
-      sites, observe::Dump(flags.output.out, sites, model.config(), lengths,
-                           metadata(flags, model, corpus, sequences)));
+  observe::Dump& dump =
+      plan.observe(sites, observe::Dump(flags.output.out, sites, model.config(), lengths,
+                                        metadata(flags, model, corpus, sequences)));
   const std::unique_ptr<Progress> progress = flags.output.progress();
   const RunReport report = run(plan, flags.run.options(), *progress);
   dump.commit();

@@ -19,8 +19,8 @@ TEST(ParseLayers, ReadsListsAndRanges) {
 }
 
 TEST(ParseLayers, RefusesEverythingElse) {
-  for (const char* text : {"", "x", "1,", ",1", "1-", "-1", "6-4", "13", "1-13", "1 2", "1.5",
-                           "99999999999"}) {
+  for (const char* text :
+       {"", "x", "1,", ",1", "1-", "-1", "6-4", "13", "1-13", "1 2", "1.5", "99999999999"}) {
     EXPECT_THROW(parse_layers(text, 12, "--layers"), UsageError) << text;
   }
 }

@@ -43,7 +43,8 @@ inline Finding sample_finding() {
   finding.first_layer = 2;
   finding.last_layer = 3;
   finding.peak_layer = 3;
-  finding.layers = {{2, 2, 2, -1500, 10, 0.0067, 1510, 5000}, {3, 2, 2, -2480, 12, 0.0048, 2500, 6200}};
+  finding.layers = {{2, 2, 2, -1500, 10, 0.0067, 1510, 5000},
+                    {3, 2, 2, -2480, 12, 0.0048, 2500, 6200}};
   finding.scalars = 2;
   finding.mean = -2480;
   finding.sigma = 12;
@@ -54,7 +55,8 @@ inline Finding sample_finding() {
   finding.token = ",\n\"é";
   finding.token_id = 11;
   finding.token_share = 1;
-  finding.example = {1, 7, 11, ",\n\"é", "Once upon a time there was a naïve", " who said \"no\"", -2500};
+  finding.example = {
+      1, 7, 11, ",\n\"é", "Once upon a time there was a naïve", " who said \"no\"", -2500};
   finding.values = {{0, 7, -2460}, {1, 7, -2500}};
   return finding;
 }

@@ -15,10 +15,10 @@ namespace {
 using ::massact::testing::sample_empty_scan;
 using ::massact::testing::sample_scan;
 using ::massact::testing::schema_errors;
+using nlohmann::json;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using nlohmann::json;
 
 json scan_schema() {
   std::ifstream file(MASSACT_SOURCE_DIR "/docs/schema/scan.schema.json");
