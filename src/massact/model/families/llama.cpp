@@ -105,11 +105,7 @@ WeightTable llama_weights(const ModelConfig& model) {
   table.add("ln_final.w", "@norm.weight", {d});
   add_variant_weights(model, "@layers.*.self_attn.", table);
   table.ignore("*rotary_emb.inv_freq", "rotary frequencies are computed from the config");
-  if (model.tied_embeddings) {
-    table.ignore("lm_head.weight", "tied to the embedding (tie_word_embeddings)");
-  } else {
-    table.add("unembed.W_U", "lm_head.weight", {model.vocab, d});
-  }
+  add_unembedding(model, table);
   return table;
 }
 
