@@ -3,19 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "massact/model/attention_maps.h"
 #include "massact/ops/activation.h"
 #include "massact/ops/elementwise.h"
 
 namespace massact {
 namespace {
-
-// Attention maps are shown in pieces of at most this many values (4 MiB) per thread.
-constexpr std::int64_t kMapValues = 1 << 20;
-
-FloatMatrix take(Buffer<float>& buffer, std::int64_t rows, std::int64_t cols) {
-  buffer.reserve_discarding(rows * cols);
-  return {buffer.data(), rows, cols};
-}
 
 std::vector<float> concatenate(const BoundWeights& weights, const std::string& block,
                                std::initializer_list<const char*> names) {
@@ -126,8 +119,8 @@ void run_norm(const ModelConfig& config, const NormWeights& weights, SiteKind sc
   ops::NormOutputs outputs;
   outputs.out = out;
   if (shows_inside) {
-    outputs.normalized = take(workspace.normalized, hidden.rows, hidden.cols);
-    outputs.scale = take(workspace.scale, hidden.rows, 1).data;
+    outputs.normalized = Workspace::take(workspace.normalized, hidden.rows, hidden.cols);
+    outputs.scale = Workspace::take(workspace.scale, hidden.rows, 1).data;
   }
   ops::norm(hidden, options, outputs, threads);
   bool edited = false;
@@ -220,7 +213,7 @@ void Block::run(FloatMatrix hidden, std::span<const ops::RowRange> sequences,
                 const RopeTables& rope, SiteVisitor& sites, Workspace& workspace,
                 Threads& threads) const {
   const Call call{sequences, rope, sites, workspace, threads};
-  const FloatMatrix normed = take(workspace.normed, hidden.rows, hidden.cols);
+  const FloatMatrix normed = Workspace::take(workspace.normed, hidden.rows, hidden.cols);
 
   call.visit(SiteKind::resid_pre, hidden);
   run_norm(*config_, ln1_, SiteKind::ln1_scale, hidden, normed, sites, workspace, threads);
@@ -243,7 +236,7 @@ FloatMatrix Block::attend(FloatMatrix normed, const Call& call) const {
   const std::int64_t q_size = config.heads * config.head_size;
   const std::int64_t kv_size = config.kv_heads * config.head_size;
 
-  const FloatMatrix qkv = take(workspace.qkv, normed.rows, qkv_.n());
+  const FloatMatrix qkv = Workspace::take(workspace.qkv, normed.rows, qkv_.n());
   ops::matmul(normed, qkv_, qkv, threads);
   ops::add_bias(qkv, qkv_bias_, threads);
   const FloatMatrix q = qkv.slice_cols(0, q_size);
@@ -267,77 +260,19 @@ FloatMatrix Block::attend(FloatMatrix normed, const Call& call) const {
     call.visit(SiteKind::rot_k, k);
   }
 
-  const FloatMatrix z = take(workspace.z, normed.rows, q_size);
+  const FloatMatrix z = Workspace::take(workspace.z, normed.rows, q_size);
   if (call.sites.wants(SiteKind::attn_scores) || call.sites.wants(SiteKind::pattern)) {
-    attend_by_maps(q, k, v, attention_options(), z, call);
+    attend_by_maps(q, k, v, call.sequences, attention_options(), z, call.sites, workspace, threads);
   } else {
     ops::attention(q, k, v, call.sequences, attention_options(), z, threads);
   }
   finish_heads(normed, z, call);
   call.visit(SiteKind::z, z);
 
-  const FloatMatrix out = take(workspace.out, normed.rows, config.width);
+  const FloatMatrix out = Workspace::take(workspace.out, normed.rows, config.width);
   ops::matmul(z, attn_out_, out, threads);
   ops::add_bias(out, attn_out_bias_, threads);
   return out;
-}
-
-// The explicit path: pieces of one head's map at a time, as many at once as there are threads.
-void Block::attend_by_maps(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
-                           const ops::AttentionOptions& options, FloatMatrix z,
-                           const Call& call) const {
-  struct Piece {
-    std::int64_t head, first, count;
-  };
-  const std::int64_t c = options.head_size;
-  for (std::size_t s = 0; s < call.sequences.size(); ++s) {
-    const auto& rows = call.sequences[s];
-    const std::int64_t S = rows.count + (options.has_slot() ? 1 : 0);
-    const std::int64_t piece_rows = std::clamp<std::int64_t>(kMapValues / S, 1, rows.count);
-    const ConstFloatMatrix q_rows = q.slice_rows(rows.first, rows.count);
-    const ConstFloatMatrix k_rows = k.slice_rows(rows.first, rows.count);
-    const ConstFloatMatrix v_rows = v.slice_rows(rows.first, rows.count);
-    std::vector<Piece> pieces;
-    for (std::int64_t head = 0; head < options.heads; ++head) {
-      for (std::int64_t first = 0; first < rows.count; first += piece_rows) {
-        pieces.push_back({head, first, std::min(piece_rows, rows.count - first)});
-      }
-    }
-    const auto together = static_cast<std::size_t>(call.threads.count());
-    const FloatMatrix maps =
-        take(call.workspace.maps, static_cast<std::int64_t>(together) * piece_rows, S);
-    for (std::size_t begin = 0; begin < pieces.size(); begin += together) {
-      const std::span<const Piece> group(pieces.data() + begin,
-                                         std::min(together, pieces.size() - begin));
-      const auto map_of = [&](std::size_t i) {
-        return maps.slice_rows(static_cast<std::int64_t>(i) * piece_rows, group[i].count);
-      };
-      const auto in_parallel = [&](const auto& body) {
-        call.threads.parallel_for(
-            static_cast<std::int64_t>(group.size()), [&](std::int64_t i, int) {
-              body(group[static_cast<std::size_t>(i)], map_of(static_cast<std::size_t>(i)));
-            });
-      };
-      const auto show = [&](SiteKind kind) {
-        if (!call.sites.wants(kind)) return;
-        for (std::size_t i = 0; i < group.size(); ++i) {
-          call.sites.visit_map(kind, static_cast<std::int64_t>(s), group[i].head, group[i].first,
-                               map_of(i));
-        }
-      };
-      in_parallel([&](const Piece& piece, FloatMatrix map) {
-        ops::attention_scores(q_rows, k_rows, options, piece.head, piece.first, map);
-      });
-      show(SiteKind::attn_scores);
-      in_parallel([&](const Piece&, FloatMatrix map) { ops::attention_pattern(map, options); });
-      show(SiteKind::pattern);
-      in_parallel([&](const Piece& piece, FloatMatrix map) {
-        ops::attention_apply(
-            map, v_rows, options, piece.head,
-            z.slice_rows(rows.first + piece.first, piece.count).slice_cols(piece.head * c, c));
-      });
-    }
-  }
 }
 
 // What variants do to a head's output before the output projection: add v′, multiply by a gate.
@@ -353,7 +288,7 @@ void Block::finish_heads(FloatMatrix normed, FloatMatrix z, const Call& call) co
     ops::add_bias(z, bias, call.threads);
   }
   if (head_gate_) {
-    const FloatMatrix gates = take(call.workspace.gates, z.rows, config_->heads);
+    const FloatMatrix gates = Workspace::take(call.workspace.gates, z.rows, config_->heads);
     ops::matmul(normed, head_gate_, gates, call.threads);
     call.threads.parallel_for(z.rows, [&](std::int64_t r, int) {
       for (std::int64_t i = 0; i < z.cols; ++i) z(r, i) /= 1.0f + std::exp(-gates(r, i / c));
@@ -365,7 +300,7 @@ FloatMatrix Block::transform(FloatMatrix normed, const Call& call) const {
   const ModelConfig& config = *config_;
   Threads& threads = call.threads;
   const std::int64_t f = config.mlp_size;
-  const FloatMatrix pre = take(call.workspace.mlp, normed.rows, mlp_in_.n());
+  const FloatMatrix pre = Workspace::take(call.workspace.mlp, normed.rows, mlp_in_.n());
   ops::matmul(normed, mlp_in_, pre, threads);
   ops::add_bias(pre, mlp_in_bias_, threads);
   const FloatMatrix gate = pre.slice_cols(0, f);
@@ -378,7 +313,7 @@ FloatMatrix Block::transform(FloatMatrix normed, const Call& call) const {
     ops::activate(gate, config.activation, gate, threads);
   }
   call.visit(SiteKind::mlp_post, gate);
-  const FloatMatrix out = take(call.workspace.out, normed.rows, config.width);
+  const FloatMatrix out = Workspace::take(call.workspace.out, normed.rows, config.width);
   ops::matmul(gate, mlp_out_, out, threads);
   ops::add_bias(out, mlp_out_bias_, threads);
   return out;

@@ -51,6 +51,12 @@ class RopeTables {
 struct Workspace {
   Buffer<float> normed, normalized, scale, qkv, z, out, mlp, gates, maps;
 
+  /// `buffer` as a matrix, grown if need be; what it held is lost.
+  static FloatMatrix take(Buffer<float>& buffer, std::int64_t rows, std::int64_t cols) {
+    buffer.reserve_discarding(rows * cols);
+    return {buffer.data(), rows, cols};
+  }
+
   /// Bytes that a batch of `rows` rows needs (without attention maps).
   static std::uint64_t bytes_for(const ModelConfig& config, std::int64_t rows);
 };
@@ -80,8 +86,6 @@ class Block {
   struct Call;  // the arguments of `run`, handed on
 
   FloatMatrix attend(FloatMatrix normed, const Call& call) const;
-  void attend_by_maps(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
-                      const ops::AttentionOptions& options, FloatMatrix z, const Call& call) const;
   void finish_heads(FloatMatrix normed, FloatMatrix z, const Call& call) const;
   FloatMatrix transform(FloatMatrix normed, const Call& call) const;
   ops::AttentionOptions attention_options() const;

@@ -33,7 +33,9 @@ PackedMatrix PackedMatrix::pack(std::span<const WeightSlice> slices, Precision p
             slice.in);
     packed.n_ += slice.out;
   }
-  packed.impl_ = cpu::pack_onednn({slices, packed.n_, packed.k_, precision}, threads);
+  const cpu::PackRequest request = {slices, packed.n_, packed.k_, precision};
+  const bool amx = precision == Precision::bf16 && cpu_level() == CpuLevel::amx;
+  packed.impl_ = amx ? cpu::pack_amx(request, threads) : cpu::pack_onednn(request, threads);
   return packed;
 }
 

@@ -33,5 +33,8 @@ struct PackRequest {
 /// oneDNN's matmul: every precision on every CPU.
 std::shared_ptr<const PackedMatrix::Impl> pack_onednn(const PackRequest& request, Threads& threads);
 
+/// Our own bf16 kernel; needs CpuLevel::amx.
+std::shared_ptr<const PackedMatrix::Impl> pack_amx(const PackRequest& request, Threads& threads);
+
 }  // namespace cpu
 }  // namespace massact::ops

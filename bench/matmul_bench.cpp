@@ -1,0 +1,118 @@
+// Matmul speed of our kernels beside oneDNN's and the measured peak of the matrix registers, in one
+// run. Prints the best of several repetitions: the machine may be shared. With "cpu" for a clock,
+// time is the process's CPU time divided by the number of threads: what the kernels would reach if
+// nobody else ran (other programs still take their share of the caches).
+//
+//   matmul_bench [threads] [repetitions] [wall|cpu]
+#include <fmt/format.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <functional>
+#include <limits>
+#include <random>
+#include <string_view>
+#include <vector>
+
+#include "massact/base/clock.h"
+#include "massact/ops/cpu/amx_kernels.h"
+#include "massact/ops/cpu/features.h"
+#include "massact/ops/cpu/packed_matrix.h"
+#include "massact/ops/matmul.h"
+
+namespace massact::ops {
+namespace {
+
+struct Shape {
+  std::int64_t m, n, k;
+};
+
+struct Settings {
+  int repetitions = 5;
+  bool cpu_time = false;
+};
+
+double cpu_seconds() {
+  timespec t{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+double best_seconds(const Settings& settings, Threads& threads, const std::function<void()>& body) {
+  double best = std::numeric_limits<double>::infinity();
+  for (int i = 0; i <= settings.repetitions; ++i) {  // the first one warms up
+    const Stopwatch watch;
+    const double cpu_before = cpu_seconds();
+    body();
+    const double cpu = (cpu_seconds() - cpu_before) / threads.count();
+    if (i > 0) best = std::min(best, settings.cpu_time ? cpu : watch.seconds());
+  }
+  return best;
+}
+
+std::vector<float> random_floats(std::int64_t count) {
+  std::mt19937 generator(7);
+  std::uniform_real_distribution<float> uniform(-1.0f, 1.0f);
+  std::vector<float> values(static_cast<std::size_t>(count));
+  for (float& x : values) x = uniform(generator);
+  return values;
+}
+
+// Products of registers only: what the matrix unit can do at most.
+double amx_peak(const Settings& settings, Threads& threads) {
+  constexpr std::int64_t kSteps = 100000;
+  const double flops = 2.0 * 32 * 32 * 32 * static_cast<double>(kSteps * threads.count());
+  return flops / best_seconds(settings, threads, [&] {
+           threads.parallel_for(threads.count(), [](std::int64_t, int) {
+             const cpu::AmxTiles tiles;
+             cpu::amx_register_products(kSteps);
+           });
+         });
+}
+
+void compare(const Shape& s, Precision precision, const Settings& settings, Threads& threads) {
+  const auto x = random_floats(s.m * s.k), w = random_floats(s.n * s.k);
+  const Buffer<float> y(s.m * s.n);
+  const ConstFloatMatrix xs(x.data(), s.m, s.k);
+  const FloatMatrix ys(y.data(), s.m, s.n);
+  const WeightSlice slice = {
+      DType::f32, reinterpret_cast<const std::byte*>(w.data()), s.n, s.k, s.k, 1};
+  const double flops = 2.0 * static_cast<double>(s.m * s.n * s.k);
+  const auto packed = PackedMatrix::pack({&slice, 1}, precision, threads);
+  const auto onednn = cpu::pack_onednn({{&slice, 1}, s.n, s.k, precision}, threads);
+  const double ours =
+      flops / best_seconds(settings, threads, [&] { matmul(xs, packed, ys, threads); });
+  const double theirs =
+      flops / best_seconds(settings, threads, [&] { onednn->multiply(xs, ys, threads); });
+  fmt::print("{:5} {:6} {:6} {:6}  {:8.3f}  {:8.3f}  {:5.2f}\n", name_of(precision), s.m, s.n, s.k,
+             ours * 1e-12, theirs * 1e-12, ours / theirs);
+}
+
+int run(int argc, char** argv) {
+  Threads threads(argc > 1 ? std::atoi(argv[1]) : 0);
+  Settings settings;
+  if (argc > 2) settings.repetitions = std::max(1, std::atoi(argv[2]));
+  settings.cpu_time = argc > 3 && std::string_view(argv[3]) == "cpu";
+  fmt::print("{} threads, {}, best of {}, {} time\n", threads.count(), name_of(cpu_level()),
+             settings.repetitions, settings.cpu_time ? "CPU" : "wall");
+  if (cpu_level() == CpuLevel::amx) {
+    fmt::print("AMX bf16, products of registers: {:.3f} TFLOP/s\n",
+               amx_peak(settings, threads) * 1e-12);
+  }
+  fmt::print("          m      n      k   TFLOP/s    oneDNN  ratio\n");
+  for (const Shape& s : {Shape{2048, 4096, 4096}, Shape{2048, 11008, 4096},
+                         Shape{2048, 4096, 11008}, Shape{2048, 3072, 768}, Shape{2048, 768, 3072},
+                         Shape{20000, 172, 64}, Shape{128, 4096, 4096}, Shape{1, 4096, 4096}}) {
+    compare(s, Precision::bf16, settings, threads);
+  }
+  for (const Shape& s : {Shape{1024, 3072, 768}, Shape{512, 4096, 4096}, Shape{20000, 172, 64}}) {
+    compare(s, Precision::f32, settings, threads);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace massact::ops
+
+int main(int argc, char** argv) { return massact::ops::run(argc, argv); }

@@ -1,0 +1,180 @@
+// Our own bf16 matmul on AMX: C in blocks that stay in the L2 cache over all of k, A and B as
+// panels of whole tiles in the order in which they are used, the next panels prefetched. Every
+// element is summed over k in one order whatever the blocking, so a row's bits depend on nothing
+// else.
+#include <sys/mman.h>
+
+#include <algorithm>
+
+#include "massact/ops/cpu/amx_kernels.h"
+#include "massact/ops/cpu/packed_matrix.h"
+#include "massact/ops/cpu/weight_reader.h"
+
+namespace massact::ops::cpu {
+namespace {
+
+constexpr std::int64_t kBlockK = 256;             // a panel of A and one of B share the L1 cache
+constexpr std::int64_t kBlockN = 256;             // with kBlockM: C's block, which shares the L2
+constexpr std::int64_t kBlockM = 256;             // cache with two generations of panels of A
+constexpr std::int64_t kScratchBytes = 48 << 20;  // of packed x at a time
+constexpr std::int64_t kStreamBytes = 8 << 20;    // larger results are written past the caches
+
+std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+std::int64_t round_up(std::int64_t a, std::int64_t b) { return divide_up(a, b) * b; }
+
+// Fewer TLB misses and page faults; only a hint.
+void ask_for_huge_pages(void* data, std::int64_t bytes) {
+  constexpr std::uintptr_t kPage = 4096;
+  const auto first = (reinterpret_cast<std::uintptr_t>(data) + kPage - 1) / kPage * kPage;
+  const auto last =
+      (reinterpret_cast<std::uintptr_t>(data) + static_cast<std::uintptr_t>(bytes)) / kPage * kPage;
+  if (last > first) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+}
+
+// x packed: per block of rows, per block of k, its panels.
+struct PackedRows {
+  const std::uint16_t* data = nullptr;
+  std::int64_t rows = 0;  // whole panels
+};
+
+class AmxMatrix : public PackedMatrix::Impl {
+ public:
+  AmxMatrix(const PackRequest& request, Threads& threads);
+  void multiply(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const override;
+  std::uint64_t byte_count() const override {
+    return static_cast<std::uint64_t>(panels_.size()) * sizeof(std::uint16_t);
+  }
+
+ private:
+  struct KBlock {
+    std::int64_t first, steps;
+  };
+  KBlock k_block(std::int64_t kb) const {
+    return {kb * kBlockK, std::min(kBlockK, padded_k_ - kb * kBlockK) / kAmxStep};
+  }
+  std::int64_t k_blocks() const { return divide_up(padded_k_, kBlockK); }
+  // Panels of outputs [nb * kBlockN, …) for one block of k.
+  const std::uint16_t* b_panels(std::int64_t nb, std::int64_t kb) const {
+    const std::int64_t first = nb * kBlockN, width = std::min(kBlockN, padded_n_ - first);
+    return panels_.data() + first * padded_k_ + kb * kBlockK * width;
+  }
+  void pack_panel(std::span<const WeightSlice> source, std::int64_t panel);
+  void multiply_rows(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const;
+  void multiply_block(const PackedRows& a, std::int64_t mb, std::int64_t nb, FloatMatrix y) const;
+
+  std::int64_t n_, k_, padded_n_, padded_k_;
+  Buffer<std::uint16_t> panels_;
+};
+
+AmxMatrix::AmxMatrix(const PackRequest& request, Threads& threads)
+    : n_(request.n),
+      k_(request.k),
+      padded_n_(round_up(n_, kAmxPanel)),
+      padded_k_(round_up(k_, kAmxStep)),
+      panels_(padded_n_ * padded_k_) {
+  ask_for_huge_pages(panels_.data(), panels_.size() * 2);
+  threads.parallel_for(padded_n_ / kAmxPanel,
+                       [&](std::int64_t panel, int) { pack_panel(request.slices, panel); });
+}
+
+// 32 outputs: rows of k become pairs of k side by side for 16 outputs.
+void AmxMatrix::pack_panel(std::span<const WeightSlice> source, std::int64_t panel) {
+  static thread_local Buffer<std::uint16_t> rows;
+  rows.reserve_discarding(kAmxPanel * k_);
+  const std::int64_t first = panel * kAmxPanel, count = std::min(kAmxPanel, n_ - first);
+  read_weight_rows(source, first, count, rows.data());
+  const std::int64_t nb = first / kBlockN, in_block = first % kBlockN;
+  for (std::int64_t kb = 0; kb < k_blocks(); ++kb) {
+    const KBlock block = k_block(kb);
+    auto* out = const_cast<std::uint16_t*>(b_panels(nb, kb)) + in_block * block.steps * kAmxStep;
+    amx_pack_b(rows.data() + block.first, k_, count, std::min(kBlockK, k_ - block.first), out);
+  }
+}
+
+void AmxMatrix::multiply(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const {
+  const std::int64_t most =
+      std::max<std::int64_t>(1, kScratchBytes / (padded_k_ * 2 * kBlockM)) * kBlockM;
+  for (std::int64_t first = 0; first < x.rows; first += most) {
+    const std::int64_t rows = std::min(most, x.rows - first);
+    multiply_rows(x.slice_rows(first, rows), y.slice_rows(first, rows), threads);
+  }
+}
+
+void AmxMatrix::multiply_rows(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const {
+  static thread_local Buffer<std::uint16_t> packed;  // the caller's, shared by its workers
+  const std::int64_t row_panels = divide_up(x.rows, kAmxPanel);
+  if (packed.size() < row_panels * kAmxPanel * padded_k_) {
+    packed.reserve_discarding(row_panels * kAmxPanel * padded_k_);
+    ask_for_huge_pages(packed.data(), packed.size() * 2);
+  }
+  const PackedRows a = {packed.data(), row_panels * kAmxPanel};
+  std::uint16_t* const out = packed.data();
+  threads.parallel_for(row_panels, [&, out](std::int64_t panel, int) {
+    const std::int64_t row = panel * kAmxPanel, block_first = row / kBlockM * kBlockM;
+    const std::int64_t block_rows = std::min(kBlockM, a.rows - block_first);
+    for (std::int64_t kb = 0; kb < k_blocks(); ++kb) {
+      const KBlock block = k_block(kb);
+      amx_pack_a(x.row(row) + block.first, x.stride, std::min(kAmxPanel, x.rows - row),
+                 std::min(kBlockK, k_ - block.first),
+                 out + block_first * padded_k_ + block.first * block_rows +
+                     (row - block_first) * block.steps * kAmxStep);
+    }
+  });
+  const std::int64_t m_blocks = divide_up(a.rows, kBlockM), n_blocks = divide_up(n_, kBlockN);
+  threads.parallel_for(m_blocks * n_blocks, [&](std::int64_t task, int) {
+    multiply_block(a, task % m_blocks, task / m_blocks, y);
+  });
+}
+
+// One block of C: up to kBlockM rows, kBlockN outputs.
+void AmxMatrix::multiply_block(const PackedRows& a, std::int64_t mb, std::int64_t nb,
+                               FloatMatrix y) const {
+  static thread_local Buffer<float> c_memory;
+  c_memory.reserve_discarding(kBlockM * kBlockN);
+  const AmxTiles tiles;
+  const std::int64_t first_row = mb * kBlockM, rows = std::min(kBlockM, a.rows - first_row);
+  const std::int64_t first_out = nb * kBlockN, width = std::min(kBlockN, padded_n_ - first_out);
+  const std::int64_t row_panels = rows / kAmxPanel, out_panels = width / kAmxPanel;
+  const std::uint16_t* const a_block = a.data + first_row * padded_k_;
+  const bool stream = y.rows * y.cols * 4 >= kStreamBytes;
+
+  for (std::int64_t kb = 0; kb < k_blocks(); ++kb) {
+    const KBlock block = k_block(kb);
+    const bool last = kb + 1 == k_blocks();
+    const std::int64_t panel_elements = block.steps * kAmxStepElements;
+    const std::uint16_t* const a_panels = a_block + block.first * rows;
+    const std::uint16_t* const b = b_panels(nb, kb);
+    // While this block of k is computed, the next one's panels of A come into the L2 cache, a part
+    // for every panel of B; and the next panel of B, a part for every panel of A.
+    const std::uint16_t* const next_a = a_panels + row_panels * panel_elements;
+    constexpr std::int64_t kStepBytes = kAmxStepElements * 2;
+    for (std::int64_t j = 0; j < out_panels; ++j) {
+      for (std::int64_t i = 0; i < row_panels; ++i) {
+        float* const c = c_memory.data() + (j * row_panels + i) * kAmxPanel * kAmxPanel;
+        const AmxPrefetch prefetch_a = {next_a + (j * row_panels + i) * panel_elements / out_panels,
+                                        last ? 0 : kStepBytes / out_panels};
+        const AmxPrefetch prefetch_b = {
+            b + (j + 1) * panel_elements + i * panel_elements / row_panels,
+            kStepBytes / row_panels};
+        const std::int64_t row = first_row + i * kAmxPanel, out = first_out + j * kAmxPanel;
+        const std::int64_t y_rows = std::min(kAmxPanel, y.rows - row);
+        const std::int64_t y_columns = std::min(kAmxPanel, n_ - out);
+        const bool direct = last && !stream && y_rows == kAmxPanel && y_columns == kAmxPanel;
+        amx_block(a_panels + i * panel_elements, b + j * panel_elements, block.steps,
+                  kb > 0 ? c : nullptr, direct ? y.row(row) + out : c,
+                  direct ? y.stride : kAmxPanel, prefetch_a, prefetch_b);
+        if (last && !direct) {
+          amx_copy_block(c, y_rows, y_columns, y.row(row) + out, y.stride, stream);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<const PackedMatrix::Impl> pack_amx(const PackRequest& request, Threads& threads) {
+  return std::make_shared<AmxMatrix>(request, threads);
+}
+
+}  // namespace massact::ops::cpu
