@@ -9,13 +9,15 @@
 #include <vector>
 
 #include "massact/base/progress.h"
-#include "massact/observe/abs_histogram.h"
+#include "massact/run/executor.h"
 #include "massact/run/finding.h"
+#include "massact/text/corpus.h"
+#include "massact/text/position_class.h"
 
 namespace massact {
 
-class Model;
-class Corpus;
+/// The probabilities of `LayerRow::quantiles`.
+inline constexpr std::array<double, 7> kScanQuantiles{0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9999};
 
 /// One of the largest values of a layer.
 struct TopValue {
@@ -42,7 +44,7 @@ struct LayerRow {
   std::array<double, 3> top{};    ///< the three largest |h| of a sequence, averaged over sequences
   double median = 0.0;            ///< mean over sequences of the exact lower median of |h|
   double median_pooled = 0.0;     ///< lower median over all sequences, to 2^-12 relative
-  std::vector<double> quantiles;  ///< of |h|, at kQuantiles; mean over sequences, each exact
+  std::vector<double> quantiles;  ///< of |h|, at kScanQuantiles; mean over sequences, each exact
   std::vector<double> quantiles_pooled;  ///< over all sequences, to 2^-12 relative
   double max_abs = 0.0;                  ///< over all sequences
   double max_over_median = 0.0;   ///< mean over sequences of the largest |h| / its own median
@@ -84,8 +86,8 @@ struct ScanFacts {
 struct ScanResult {
   ScanFacts facts;
   std::vector<LayerRow> layers;  ///< ascending; layer 0 is the embedding
-  /// Findings by the rule that was asked for; if it is strict and finds nothing massive, also by
-  /// `automatic`; if that finds nothing either, also `candidates`.
+  /// Findings by the rule that was asked for. If that finds nothing and is not automatic, also by
+  /// `automatic`; if nothing was found by then, also `candidates`.
   FindingSet findings;
   std::optional<FindingSet> automatic;
   /// The largest values, grouped in the same way and labelled not massive.
@@ -98,10 +100,13 @@ struct ScanResult {
 };
 
 struct ScanOptions {
+  RunOptions run;
   Rule rule;
-  std::vector<int> layers;    ///< as users count, 0 the embedding; empty: all
-  std::int64_t top_k = 64;    ///< values kept per layer and sequence
-  std::int64_t largest = 16;  ///< `LayerRow::largest` at most
+  PositionLists classes = PositionLists::defaults();
+  std::vector<int> layers;     ///< as users count, 0 the embedding; empty: all
+  std::int64_t top_k = 64;     ///< values kept per layer and sequence
+  std::size_t largest = 16;    ///< `LayerRow::largest` at most
+  std::size_t candidates = 8;  ///< `ScanResult::candidates` at most
 };
 
 /// Runs the corpus through the model once and finds what is massive. Throws Error for values that

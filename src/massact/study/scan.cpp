@@ -1,0 +1,170 @@
+#include "massact/study/scan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <set>
+
+#include "massact/observe/magnitudes.h"
+#include "massact/study/corpus_labels.h"
+
+namespace massact {
+namespace {
+
+static_assert(kScanQuantiles == observe::kQuantiles);
+
+std::vector<int> layers_of(const ScanOptions& options, const ModelConfig& config) {
+  if (!options.layers.empty()) return options.layers;
+  std::vector<int> layers(static_cast<std::size_t>(config.layers) + 1);
+  std::iota(layers.begin(), layers.end(), 0);
+  return layers;
+}
+
+double ratio_of(float value, double median) {
+  const double abs = std::abs(static_cast<double>(value));
+  return abs == 0.0 ? 0.0 : abs / median;
+}
+
+// The largest values of a layer over all its sequences.
+std::vector<TopValue> largest_values(const observe::LayerMagnitudes& layer, std::size_t count,
+                                     const PositionLabels& labels) {
+  struct Entry {
+    const observe::SequenceMagnitudes* sequence;
+    const observe::Magnitude* magnitude;
+  };
+  std::vector<Entry> entries;
+  for (const auto& sequence : layer.sequences) {
+    for (const auto& magnitude : sequence.top) entries.push_back({&sequence, &magnitude});
+  }
+  // Stable: ties stay in order of sequence and position.
+  std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::abs(a.magnitude->value) > std::abs(b.magnitude->value);
+  });
+  if (entries.size() > count) entries.resize(count);
+  std::vector<TopValue> largest;
+  for (const auto& [sequence, m] : entries) {
+    TopValue& top = largest.emplace_back();
+    top.value = m->value;
+    top.sequence = sequence->sequence;
+    top.position = m->position;
+    top.dimension = m->dimension;
+    top.token_id = labels.token_id(top.sequence, top.position);
+    top.token = labels.token_text(top.sequence, top.position);
+    top.position_class = labels.position_class(top.sequence, top.position);
+    top.ratio = ratio_of(m->value, sequence->median());
+  }
+  return largest;
+}
+
+LayerRow make_row(int number, const observe::LayerMagnitudes& layer, std::size_t largest,
+                  const PositionLabels& labels) {
+  LayerRow row;
+  row.layer = number;
+  row.quantiles.assign(kScanQuantiles.size(), 0.0);
+  const auto n = static_cast<double>(layer.sequences.size());
+  double values = 0.0;
+  for (const auto& sequence : layer.sequences) {
+    SequenceRow& out = row.sequences.emplace_back();
+    out.sequence = sequence.sequence;
+    out.median = sequence.median();
+    for (std::size_t i = 0; i < std::min(out.top.size(), sequence.top.size()); ++i) {
+      out.top[i] = std::abs(static_cast<double>(sequence.top[i].value));
+      row.top[i] += out.top[i] / n;
+    }
+    row.median += out.median / n;
+    for (std::size_t i = 0; i < row.quantiles.size(); ++i) {
+      row.quantiles[i] += static_cast<double>(sequence.quantiles[i]) / n;
+    }
+    row.max_abs = std::max(row.max_abs, sequence.max_abs());
+    row.max_over_median += sequence.max_over_median() / n;
+    row.mean_abs += sequence.mean_abs * sequence.powers.count;
+    values += sequence.powers.count;
+    row.kurtosis += sequence.kurtosis() / n;
+    row.excess_kurtosis += sequence.excess_kurtosis() / n;
+    row.strict_count += sequence.strict_count;
+  }
+  row.mean_abs /= values;
+  row.median_pooled = layer.median_pooled();
+  for (const double q : kScanQuantiles) row.quantiles_pooled.push_back(layer.quantile_pooled(q));
+  row.largest = largest_values(layer, largest, labels);
+  return row;
+}
+
+ScanFacts make_facts(const Model& model, const Corpus& corpus, const RunReport& report) {
+  ScanFacts facts;
+  facts.model = model.path().string();
+  facts.family = model.config().family;
+  for (const CorpusSource& source : corpus.sources()) {
+    facts.text += (facts.text.empty() ? "" : ", ") + source.name;
+  }
+  facts.bos = corpus.adds_bos();
+  facts.precision = ops::name_of(report.precision);
+  facts.threads = report.threads;
+  facts.layers = model.config().layers;
+  facts.width = model.config().width;
+  for (const Sequence& sequence : corpus.sequences()) {
+    facts.seq_len = std::max<std::int64_t>(facts.seq_len, std::ssize(sequence.tokens));
+    facts.tokens += std::ssize(sequence.tokens);
+  }
+  facts.sequences = std::ssize(corpus.sequences());
+  facts.passes = report.memory.passes();
+  facts.seconds = report.seconds;
+  return facts;
+}
+
+void find(const observe::Magnitudes& magnitudes, const ScanOptions& options,
+          const PositionLabels& labels, ScanResult& result) {
+  result.findings = magnitudes.findings(options.rule, labels);
+  if (result.findings.findings.empty() && options.rule.kind != RuleKind::automatic) {
+    result.automatic = magnitudes.findings(Rule::automatic(), labels);
+  }
+  if (result.best().findings.empty()) {
+    result.candidates = magnitudes.candidates(options.candidates, labels);
+  }
+  if (result.findings.truncated > 0) {
+    result.warnings.push_back(
+        fmt::format("In {} layers of sequences more than the {} largest values meet the rule {}: "
+                    "the findings hold the largest only.",
+                    result.findings.truncated, options.top_k, options.rule.to_string()));
+  }
+  std::set<std::int64_t> massive;
+  for (const Finding& finding : result.best().findings) {
+    if (finding.label == Label::massive) massive.insert(finding.dimension);
+  }
+  for (const auto& outlier : observe::outlier_dimensions(magnitudes)) {
+    result.outlier_features.push_back({outlier.dimension, outlier.layer_share, outlier.token_share,
+                                       massive.contains(outlier.dimension)});
+  }
+}
+
+}  // namespace
+
+const FindingSet& ScanResult::best() const {
+  if (candidates) return *candidates;
+  return automatic ? *automatic : findings;
+}
+
+ScanResult run_scan(const Model& model, const Corpus& corpus, const ScanOptions& options,
+                    Progress& progress) {
+  std::vector<Plan::Tokens> sequences;
+  for (const Sequence& sequence : corpus.sequences()) sequences.push_back(sequence.tokens);
+  Plan plan(model, std::move(sequences));
+  const auto& magnitudes =
+      plan.observe(sites::hidden_states(model.config(), layers_of(options, model.config())),
+                   observe::Magnitudes({.top_k = options.top_k}));
+  const RunReport report = run(plan, options.run, progress);
+
+  const CorpusLabels labels(corpus, options.classes, model.config().prefix_rows());
+  ScanResult result;
+  result.facts = make_facts(model, corpus, report);
+  result.warnings = report.notes;
+  for (const auto& [number, layer] : magnitudes.layers()) {
+    result.layers.push_back(make_row(number, layer, options.largest, labels));
+  }
+  find(magnitudes, options, labels, result);
+  return result;
+}
+
+}  // namespace massact
