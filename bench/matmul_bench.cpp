@@ -1,21 +1,14 @@
 // Matmul speed of our kernels beside oneDNN's and the measured peak of the matrix registers, in one
-// run. Prints the best of several repetitions: the machine may be shared. With "cpu" for a clock,
-// time is the process's CPU time divided by the number of threads: what the kernels would reach if
-// nobody else ran (other programs still take their share of the caches).
+// run.
 //
 //   matmul_bench [threads] [repetitions] [wall|cpu]
 #include <fmt/format.h>
-#include <time.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <functional>
-#include <limits>
 #include <random>
-#include <string_view>
 #include <vector>
 
-#include "massact/base/clock.h"
+#include "bench_timing.h"
 #include "massact/ops/cpu/amx_kernels.h"
 #include "massact/ops/cpu/features.h"
 #include "massact/ops/cpu/packed_matrix.h"
@@ -24,32 +17,12 @@
 namespace massact::ops {
 namespace {
 
+using bench::best_seconds;
+using bench::Settings;
+
 struct Shape {
   std::int64_t m, n, k;
 };
-
-struct Settings {
-  int repetitions = 5;
-  bool cpu_time = false;
-};
-
-double cpu_seconds() {
-  timespec t{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-
-double best_seconds(const Settings& settings, Threads& threads, const std::function<void()>& body) {
-  double best = std::numeric_limits<double>::infinity();
-  for (int i = 0; i <= settings.repetitions; ++i) {  // the first one warms up
-    const Stopwatch watch;
-    const double cpu_before = cpu_seconds();
-    body();
-    const double cpu = (cpu_seconds() - cpu_before) / threads.count();
-    if (i > 0) best = std::min(best, settings.cpu_time ? cpu : watch.seconds());
-  }
-  return best;
-}
 
 std::vector<float> random_floats(std::int64_t count) {
   std::mt19937 generator(7);
@@ -90,10 +63,8 @@ void compare(const Shape& s, Precision precision, const Settings& settings, Thre
 }
 
 int run(int argc, char** argv) {
-  Threads threads(argc > 1 ? std::atoi(argv[1]) : 0);
-  Settings settings;
-  if (argc > 2) settings.repetitions = std::max(1, std::atoi(argv[2]));
-  settings.cpu_time = argc > 3 && std::string_view(argv[3]) == "cpu";
+  const Settings settings(argc, argv);
+  Threads threads(settings.threads);
   fmt::print("{} threads, {}, best of {}, {} time\n", threads.count(), name_of(cpu_level()),
              settings.repetitions, settings.cpu_time ? "CPU" : "wall");
   if (cpu_level() == CpuLevel::amx) {

@@ -8,7 +8,7 @@ packages_of() {
     build) echo "g++ cmake ninja-build pkg-config ccache libfmt-dev nlohmann-json3-dev" \
                 "libcli11-dev libdnnl-dev libhwy-dev libsentencepiece-dev libpcre2-dev libicu-dev" ;;
     test) echo "libgtest-dev libgmock-dev" ;;
-    check) echo "clang-format-14 clang-tidy-14" ;;
+    check) echo "clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev" ;;
     train) echo "libtorch-dev" ;;
     bench) echo "libbenchmark-dev" ;;
     *) echo "install-deps: unknown group '$1' (build test check train bench)" >&2; exit 2 ;;

@@ -12,6 +12,7 @@ using Action = std::function<void()>;
 void add_scan(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_trace(CLI::App& app, Action& action);
+void add_bench(CLI::App& app, Action& action);
 void add_completion(CLI::App& app, Action& action);
 
 }  // namespace massact

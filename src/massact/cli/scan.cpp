@@ -34,6 +34,7 @@ struct ScanFlags {
   OutputFlags output;
   std::string layers = "all";
   std::string rule = "strict";
+  std::string classes;
 };
 
 std::vector<ResultFile> result_files(const ScanResult& result, const std::string& json) {
@@ -46,10 +47,10 @@ std::vector<ResultFile> result_files(const ScanResult& result, const std::string
 void scan(const ScanFlags& flags) {
   ScanOptions options;
   options.rule = Rule::parse(flags.rule);
-  (void)flags.run.options();
+  options.run = flags.run.options();
+  if (!flags.classes.empty()) options.classes = PositionLists::from_file(flags.classes);
   const Model model = flags.model.open();
-  options.layers =
-      parse_layers(flags.layers, static_cast<int>(model.config().layers), "--layers");
+  options.layers = parse_layers(flags.layers, static_cast<int>(model.config().layers), "--layers");
   const std::string hash = hash_of(model);
   std::optional<ResultDir> directory;
   if (!flags.output.out.empty()) directory.emplace(flags.output.out, hash, flags.output.force);
@@ -81,6 +82,8 @@ void add_scan(CLI::App& app, Action& action) {
       ->add_option("--rule", flags->rule,
                    "strict: |h| > 100 and >= 1000 x median; auto: a gap in the tail; or ABS,RATIO")
       ->capture_default_str();
+  command->add_option("--classes", flags->classes,
+                      "JSON with own lists of delimiter and weak tokens (docs/commands.md)");
   flags->run.declare(*command);
   flags->output.declare(*command);
   command->footer(kExamples);

@@ -4,7 +4,9 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -13,8 +15,8 @@
 #include "massact/cli/commands.h"
 #include "massact/cli/flags.h"
 #include "massact/cli/parse.h"
+#include "massact/observe/dump.h"
 #include "massact/report/model_hash.h"
-#include "massact/report/trace_file.h"
 #include "massact/report/version.h"
 
 namespace massact {
@@ -46,8 +48,8 @@ void add_site(std::vector<Site>& sites, Site site, const ModelConfig& config) {
 // A full name stands for itself; a short one for that site in every block of --layers.
 std::vector<Site> chosen_sites(const TraceFlags& flags, const ModelConfig& config) {
   const auto last = static_cast<int>(config.layers);
-  std::vector<int> layers = parse_layers(flags.layers.empty() ? "all" : flags.layers, last,
-                                         "--layers");
+  std::vector<int> layers =
+      parse_layers(flags.layers.empty() ? "all" : flags.layers, last, "--layers");
   if (layers.empty()) {
     for (int layer = 1; layer <= last; ++layer) layers.push_back(layer);
   }
@@ -72,31 +74,49 @@ std::vector<Site> chosen_sites(const TraceFlags& flags, const ModelConfig& confi
     }
   }
   if (!flags.layers.empty() && !layers_used) {
-    fail_usage("--layers", "expected a short site name beside it such as resid_post: a full name "
+    fail_usage("--layers",
+               "expected a short site name beside it such as resid_post: a full name "
                "has its block in it");
   }
   return sites;
 }
 
+// What a reader of the file needs to know about the run; the token ids as a JSON list per sequence.
+std::map<std::string, std::string> metadata(const TraceFlags& flags, const Model& model,
+                                            const Corpus& corpus,
+                                            const std::vector<Plan::Tokens>& sequences) {
+  const auto precision = effective_precision(model, flags.run.options().precision);
+  return {{"massact_version", std::string(version())},
+          {"model", flags.model.model},
+          {"model_hash", hash_of(model)},
+          {"bos", corpus.adds_bos() ? "yes" : "no"},
+          {"precision", std::string(ops::name_of(precision))},
+          {"tokens", nlohmann::json(sequences).dump()}};
+}
+
 void trace(const TraceFlags& flags) {
-  const RunOptions options = flags.run.options();
   const Model model = flags.model.open();
   const std::vector<Site> sites = chosen_sites(flags, model.config());
   const Corpus corpus = flags.text.read(model);
   std::vector<Plan::Tokens> sequences;
   for (const Sequence& sequence : corpus.sequences()) sequences.push_back(sequence.tokens);
 
+  Plan plan(model, sequences);
+  std::vector<std::int64_t> lengths;
+  for (const Plan::Tokens& rows : plan.sequences()) {
+    lengths.push_back(static_cast<std::int64_t>(rows.size()));
+  }
+  observe::Dump& dump =
+      plan.observe(sites, observe::Dump(flags.output.out, sites, model.config(), lengths,
+                                        metadata(flags, model, corpus, sequences)));
   const std::unique_ptr<Progress> progress = flags.output.progress();
-  const RunReport report = write_trace(
-      model, std::move(sequences), sites, flags.output.out,
-      {{"massact_version", std::string(version())}, {"model_hash", hash_of(model)},
-       {"model", flags.model.model}, {"bos", corpus.adds_bos() ? "yes" : "no"},
-       {"precision", std::string(name_of(effective_precision(model, options.precision)))}},
-      options, *progress);
+  const RunReport report = run(plan, flags.run.options(), *progress);
+  dump.commit();
   if (!flags.output.quiet) {
     fmt::print(stderr, "{}: {} {} of {} sequences, {}\n", flags.output.out, sites.size(),
                sites.size() == 1 ? "site" : "sites", report.sequences,
                format_bytes(std::filesystem::file_size(flags.output.out)));
+    for (const std::string& note : report.notes) fmt::print(stderr, "note: {}\n", note);
   }
 }
 

@@ -146,6 +146,15 @@ struct Block::Call {
   void visit(SiteKind kind, FloatMatrix values) const {
     if (sites.wants(kind)) sites.visit(kind, values);
   }
+
+  // x · wᵀ + bias, into `buffer`.
+  FloatMatrix project(ConstFloatMatrix x, const ops::PackedMatrix& w,
+                      const std::vector<float>& bias, Buffer<float>& buffer) const {
+    const FloatMatrix y = Workspace::take(buffer, x.rows, w.n());
+    workspace.times.measure(Stage::matmul, [&] { ops::matmul(x, w, y, threads); });
+    ops::add_bias(y, bias, threads);
+    return y;
+  }
 };
 
 Block Block::pack(const Model& model, int index, ops::Precision precision, Threads& threads) {
@@ -236,9 +245,7 @@ FloatMatrix Block::attend(FloatMatrix normed, const Call& call) const {
   const std::int64_t q_size = config.heads * config.head_size;
   const std::int64_t kv_size = config.kv_heads * config.head_size;
 
-  const FloatMatrix qkv = Workspace::take(workspace.qkv, normed.rows, qkv_.n());
-  ops::matmul(normed, qkv_, qkv, threads);
-  ops::add_bias(qkv, qkv_bias_, threads);
+  const FloatMatrix qkv = call.project(normed, qkv_, qkv_bias_, workspace.qkv);
   const FloatMatrix q = qkv.slice_cols(0, q_size);
   const FloatMatrix k = qkv.slice_cols(q_size, kv_size);
   const FloatMatrix v = qkv.slice_cols(q_size + kv_size, kv_size);
@@ -264,15 +271,13 @@ FloatMatrix Block::attend(FloatMatrix normed, const Call& call) const {
   if (call.sites.wants(SiteKind::attn_scores) || call.sites.wants(SiteKind::pattern)) {
     attend_by_maps(q, k, v, call.sequences, attention_options(), z, call.sites, workspace, threads);
   } else {
-    ops::attention(q, k, v, call.sequences, attention_options(), z, threads);
+    workspace.times.measure(Stage::attention, [&] {
+      ops::attention(q, k, v, call.sequences, attention_options(), z, threads);
+    });
   }
   finish_heads(normed, z, call);
   call.visit(SiteKind::z, z);
-
-  const FloatMatrix out = Workspace::take(workspace.out, normed.rows, config.width);
-  ops::matmul(z, attn_out_, out, threads);
-  ops::add_bias(out, attn_out_bias_, threads);
-  return out;
+  return call.project(z, attn_out_, attn_out_bias_, workspace.out);
 }
 
 // What variants do to a head's output before the output projection: add v′, multiply by a gate.
@@ -288,8 +293,7 @@ void Block::finish_heads(FloatMatrix normed, FloatMatrix z, const Call& call) co
     ops::add_bias(z, bias, call.threads);
   }
   if (head_gate_) {
-    const FloatMatrix gates = Workspace::take(call.workspace.gates, z.rows, config_->heads);
-    ops::matmul(normed, head_gate_, gates, call.threads);
+    const FloatMatrix gates = call.project(normed, head_gate_, {}, call.workspace.gates);
     call.threads.parallel_for(z.rows, [&](std::int64_t r, int) {
       for (std::int64_t i = 0; i < z.cols; ++i) z(r, i) /= 1.0f + std::exp(-gates(r, i / c));
     });
@@ -300,9 +304,7 @@ FloatMatrix Block::transform(FloatMatrix normed, const Call& call) const {
   const ModelConfig& config = *config_;
   Threads& threads = call.threads;
   const std::int64_t f = config.mlp_size;
-  const FloatMatrix pre = Workspace::take(call.workspace.mlp, normed.rows, mlp_in_.n());
-  ops::matmul(normed, mlp_in_, pre, threads);
-  ops::add_bias(pre, mlp_in_bias_, threads);
+  const FloatMatrix pre = call.project(normed, mlp_in_, mlp_in_bias_, call.workspace.mlp);
   const FloatMatrix gate = pre.slice_cols(0, f);
   call.visit(SiteKind::mlp_pre, gate);
   if (config.gated_mlp) {
@@ -313,10 +315,7 @@ FloatMatrix Block::transform(FloatMatrix normed, const Call& call) const {
     ops::activate(gate, config.activation, gate, threads);
   }
   call.visit(SiteKind::mlp_post, gate);
-  const FloatMatrix out = Workspace::take(call.workspace.out, normed.rows, config.width);
-  ops::matmul(gate, mlp_out_, out, threads);
-  ops::add_bias(out, mlp_out_bias_, threads);
-  return out;
+  return call.project(gate, mlp_out_, mlp_out_bias_, call.workspace.out);
 }
 
 }  // namespace massact

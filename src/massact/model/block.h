@@ -9,6 +9,7 @@
 
 #include "massact/model/model.h"
 #include "massact/model/sites.h"
+#include "massact/model/stage_times.h"
 #include "massact/ops/attention.h"
 #include "massact/ops/matmul.h"
 #include "massact/ops/norm.h"
@@ -47,9 +48,10 @@ class RopeTables {
   std::map<std::int64_t, ops::RopeTable> by_length_;  // key 0: one table serves all
 };
 
-/// Memory that block calls reuse. One per thread of control.
+/// Memory that block calls reuse, and where their time went. One per thread of control.
 struct Workspace {
   Buffer<float> normed, normalized, scale, qkv, z, out, mlp, gates, maps;
+  StageTimes times;
 
   /// `buffer` as a matrix, grown if need be; what it held is lost.
   static FloatMatrix take(Buffer<float>& buffer, std::int64_t rows, std::int64_t cols) {

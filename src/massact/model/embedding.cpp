@@ -70,10 +70,8 @@ void Unembedding::normalise(ConstFloatMatrix hidden, FloatMatrix normed, SiteVis
   if (sites.wants(SiteKind::ln_final_out)) sites.visit(SiteKind::ln_final_out, normed);
 }
 
-void Unembedding::project(ConstFloatMatrix normed, FloatMatrix logits, SiteVisitor& sites,
-                          Threads& threads) const {
+void Unembedding::project(ConstFloatMatrix normed, FloatMatrix logits, Threads& threads) const {
   ops::matmul(normed, projection_, logits, threads);
-  if (sites.wants(SiteKind::logits)) sites.visit(SiteKind::logits, logits);
 }
 
 std::uint64_t Unembedding::packed_bytes(const ModelConfig& config, ops::Precision precision) {

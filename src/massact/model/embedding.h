@@ -27,9 +27,8 @@ class Unembedding {
   void normalise(ConstFloatMatrix hidden, FloatMatrix normed, SiteVisitor& sites,
                  Threads& threads) const;
 
-  /// logits [R, vocab] of normed [R, d], stopping at hook_logits.
-  void project(ConstFloatMatrix normed, FloatMatrix logits, SiteVisitor& sites,
-               Threads& threads) const;
+  /// logits [R, vocab] of normed [R, d].
+  void project(ConstFloatMatrix normed, FloatMatrix logits, Threads& threads) const;
 
   /// Bytes of the packed matrix.
   static std::uint64_t packed_bytes(const ModelConfig& config, ops::Precision precision);

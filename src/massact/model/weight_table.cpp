@@ -79,6 +79,10 @@ void append_problem(std::string& text, std::string_view what,
 
 }  // namespace
 
+std::string WeightSpec::source_name(std::string_view prefix, std::int64_t block) const {
+  return source_name_of(sources.front(), prefix, block);
+}
+
 WeightSpec& WeightTable::add(std::string canonical, std::string source, Shape shape) {
   specs.push_back({std::move(canonical), {std::move(source)}, std::move(shape)});
   return specs.back();
@@ -108,7 +112,7 @@ BoundWeights BoundWeights::bind(const WeightTable& table,
       bound.bindings_[with_block(spec.canonical, block)] = {full, spec};
       return;
     }
-    missing.push_back(source_name_of(spec.sources.front(), prefix, block));
+    missing.push_back(spec.source_name(prefix, block));
   };
   for (const auto& spec : table.specs) {
     const bool per_block = spec.canonical.find('*') != std::string::npos;

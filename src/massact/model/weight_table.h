@@ -31,6 +31,9 @@ struct WeightSpec {
   std::int64_t out_first = 0;   ///< part of a fused projection (or bias): its first output …
   std::int64_t out_count = -1;  ///< … and their number; -1: all
 
+  /// The first source name with its prefix and block filled in.
+  std::string source_name(std::string_view prefix, std::int64_t block) const;
+
   void set_part(std::int64_t first, std::int64_t count) {
     out_first = first;
     out_count = count;

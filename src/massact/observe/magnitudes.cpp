@@ -15,7 +15,7 @@ namespace massact::observe {
 namespace {
 
 // Dimensions compared with each other by the automatic rule.
-constexpr std::size_t kPeaks = 32;
+constexpr std::size_t kPeaks = 48;
 
 constexpr std::size_t kMedianIndex = 1;
 static_assert(kQuantiles[kMedianIndex] == 0.5);

@@ -22,8 +22,10 @@ TailGap find_gap(const SequenceMagnitudes& sequence) {
     if (x > 0.0) tail.push_back(x);
   }
   std::sort(tail.begin(), tail.end(), std::greater<>());
-  const std::size_t count = tail.size();
-  if (count < 4) return best;
+  // Peaks are chosen by |h|, not by excess: only the upper half is sure to be the tail.
+  const std::size_t count = tail.size() / 2;
+  const std::size_t most = count / 3;  // the gap is sought after 1 … most peaks
+  if (most == 0) return best;
 
   // Spacings of the log order statistics, times their rank: independent and exponential with the
   // same mean for a power law (Renyi 1953); with falling means outwards for lighter tails.
@@ -31,8 +33,7 @@ TailGap find_gap(const SequenceMagnitudes& sequence) {
   for (std::size_t i = 1; i < count; ++i) {
     spacing.push_back(static_cast<double>(i) * std::log(tail[i - 1] / tail[i]));
   }
-  // The gap after the i largest against all spacings below it, at least half of the tail.
-  const std::size_t most = count / 2;
+  // The gap after the i largest against all spacings below it.
   double below = 0.0;
   for (std::size_t i = spacing.size(); i > most; --i) below += spacing[i - 1];
   for (std::size_t i = most; i >= 1; --i) {
@@ -42,7 +43,7 @@ TailGap find_gap(const SequenceMagnitudes& sequence) {
         below > 0.0 ? std::log(static_cast<double>(most)) - n * std::log1p(spacing[i - 1] / below)
                     : 0.0;
     if (log_p < best.log_p) {
-      best = {static_cast<int>(i), tail[i - 1] / tail[i], tail[i - 1], log_p};
+      best = {static_cast<int>(i), tail[i - 1] / tail[i], std::sqrt(tail[i - 1] * tail[i]), log_p};
     }
     below += spacing[i - 1];
   }

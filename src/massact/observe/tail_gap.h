@@ -13,9 +13,9 @@ double excess(const Magnitude& magnitude, double median);
 
 /// The most significant gap between the excesses of a hidden state's peaks (one per dimension).
 struct TailGap {
-  int beyond = 0;           ///< how many dimensions lie beyond the gap; 0: there are too few peaks
-  double width = 1.0;       ///< smallest excess beyond the gap / largest below it, >= 1
-  double min_excess = 0.0;  ///< the smallest excess beyond the gap
+  int beyond = 0;       ///< how many dimensions lie beyond the gap; 0: there are too few peaks
+  double width = 1.0;   ///< smallest excess beyond the gap / largest below it, >= 1
+  double middle = 0.0;  ///< geometric mean of these two: scalars above it are beyond the gap
   /// ln of the probability of such a gap anywhere in a tail that falls like any power law (or
   /// faster); at most 0.
   double log_p = 0.0;

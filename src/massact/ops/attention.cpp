@@ -5,8 +5,8 @@
 #include <limits>
 
 #include "massact/base/error.h"
-#include "massact/ops/cpu/attention_f32.h"
 #include "massact/ops/cpu/attention_tiles.h"
+#include "massact/ops/cpu/features.h"
 
 namespace massact::ops {
 namespace {
@@ -62,7 +62,9 @@ void attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
     require(s.first >= 0 && s.count > 0 && s.first <= rows - s.count, "attention",
             "expected sequences within {} rows, got {} rows from {}", rows, s.count, s.first);
   }
-  const auto kernel = cpu::attention_kernel_f32(options.head_size);
+  const bool amx = options.precision == Precision::bf16 && cpu_level() == CpuLevel::amx;
+  const auto kernel = amx ? cpu::attention_kernel_amx(options.head_size)
+                          : cpu::attention_kernel_f32(options.head_size);
   cpu::tiled_attention(q, k, v, sequences, options, *kernel, z, threads);
 }
 

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "massact/base/threads.h"
+#include "massact/ops/precision.h"
 #include "massact/tensor/tensor.h"
 
 namespace massact::ops {
@@ -35,6 +36,10 @@ struct AttentionOptions {
   // Clipped softmax: clip((eta - gamma) * p + gamma, 0, 1) (arXiv 2306.12929).
   float clip_gamma = 0.0f;
   float clip_eta = 1.0f;
+
+  /// In what q·k and p·v are computed by the tiled path; the softmax is f32. bf16 is a wish: where
+  /// the CPU has no AMX, f32 is used.
+  Precision precision = Precision::f32;
 
   bool has_slot() const { return !slot_key.empty() || !slot_logit.empty(); }
 };

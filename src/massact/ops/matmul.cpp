@@ -6,10 +6,6 @@
 
 namespace massact::ops {
 
-std::string_view name_of(Precision precision) {
-  return precision == Precision::f32 ? "f32" : "bf16";
-}
-
 bool has_fast_bf16() { return cpu_level() >= CpuLevel::avx512_bf16; }
 
 WeightSlice whole(const TensorView& view, bool transposed) {

@@ -4,17 +4,12 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string_view>
 
 #include "massact/base/threads.h"
+#include "massact/ops/precision.h"
 #include "massact/tensor/tensor.h"
 
 namespace massact::ops {
-
-/// In what the products are computed. Accumulation and results are always f32.
-enum class Precision : std::uint8_t { f32, bf16 };
-
-std::string_view name_of(Precision precision);
 
 /// True if this CPU multiplies bf16 in hardware (AMX-BF16 or AVX512-BF16).
 bool has_fast_bf16();

@@ -47,8 +47,8 @@ void add_attention_notes(const ModelConfig& config, std::vector<std::string>& no
   }
   const double usual_scale = 1.0 / std::sqrt(static_cast<double>(config.head_size));
   if (std::abs(config.attention_scale - usual_scale) > 1e-6 * usual_scale) {
-    notes.push_back(fmt::format("attention scale {:g} instead of 1/sqrt(head size)",
-                                config.attention_scale));
+    notes.push_back(
+        fmt::format("attention scale {:g} instead of 1/sqrt(head size)", config.attention_scale));
   }
   if (config.scale_by_inverse_layer) notes.push_back("attention is divided by the layer's number");
   if (config.variant != AttentionVariant::standard) {
@@ -62,16 +62,19 @@ std::vector<std::string> unusual(const ModelConfig& config) {
   const Biases& b = config.biases;
   if (b.q || b.k || b.v || b.attn_out || b.mlp_in || b.mlp_out) {
     std::string which;
-    for (const auto& [has, name] : {std::pair{b.q, " q"}, {b.k, " k"}, {b.v, " v"},
-                                    {b.attn_out, " attention output"}, {b.mlp_in, " MLP input"},
+    for (const auto& [has, name] : {std::pair{b.q, " q"},
+                                    {b.k, " k"},
+                                    {b.v, " v"},
+                                    {b.attn_out, " attention output"},
+                                    {b.mlp_in, " MLP input"},
                                     {b.mlp_out, " MLP output"}}) {
       if (has) which += std::string(which.empty() ? "" : ",") + name;
     }
     notes.push_back("biases on" + which);
   }
   if (config.positions == PositionKind::rotary && config.rope.attention_factor != 1.0f) {
-    notes.push_back(fmt::format("rotary positions scale attention by {:g}",
-                                config.rope.attention_factor));
+    notes.push_back(
+        fmt::format("rotary positions scale attention by {:g}", config.rope.attention_factor));
   }
   if (config.tied_embeddings) notes.push_back("embedding and unembedding are the same matrix");
   return notes;
@@ -96,8 +99,8 @@ double measured_speed(const ModelConfig& config, ops::Precision precision, Threa
   const std::vector<float> weight(static_cast<std::size_t>(n * k), 0.5f);
   std::vector<float> x(static_cast<std::size_t>(kProbeRows * k), 0.25f);
   std::vector<float> y(static_cast<std::size_t>(kProbeRows * n));
-  const ops::WeightSlice slice{DType::f32, reinterpret_cast<const std::byte*>(weight.data()), n, k,
-                               k, 1};
+  const ops::WeightSlice slice{
+      DType::f32, reinterpret_cast<const std::byte*>(weight.data()), n, k, k, 1};
   const auto packed = ops::PackedMatrix::pack(std::span(&slice, 1), precision, threads);
   const FloatMatrix out(y.data(), kProbeRows, n);
   const ConstFloatMatrix in(x.data(), kProbeRows, k);

@@ -24,7 +24,7 @@ struct Inspection {
   ModelConfig config;
   std::vector<TensorInfo> tensors;  ///< of the file, sorted by name
   std::uint64_t file_bytes = 0;
-  std::int64_t parameters = 0;                                ///< elements of the tensors in use
+  std::int64_t parameters = 0;                               ///< elements of the tensors in use
   std::vector<std::pair<std::string, std::string>> ignored;  ///< tensors not in use, and why
   std::vector<std::string> unusual;  ///< what differs from a plain decoder, in words
   bool has_tokenizer = false;
@@ -35,16 +35,15 @@ struct Inspection {
   ops::Precision precision = ops::Precision::f32;
   int threads = 0;
   MemoryPlan memory;
-  double arithmetic = 0;          ///< floating-point operations of the whole run
-  double seconds = 0;             ///< estimate: the slower of arithmetic and reading
+  double arithmetic = 0;             ///< floating-point operations of the whole run
+  double seconds = 0;                ///< estimate: the slower of arithmetic and reading
   double operations_per_second = 0;  ///< measured just now, on a product of the model's shape
 };
 
 /// Takes a fraction of a second: it times one small matrix product. Throws Error as `plan_memory`.
 Inspection inspect(const Model& model, const InspectOptions& options);
 
-std::string inspection_text(const Inspection& inspection, bool all_tensors,
-                            const TextStyle& style);
+std::string inspection_text(const Inspection& inspection, bool all_tensors, const TextStyle& style);
 
 /// Schema "massact.inspect", version 1.
 nlohmann::ordered_json inspection_to_json(const Inspection& inspection);

@@ -38,9 +38,12 @@ std::string encodings(const std::vector<TensorInfo>& tensors) {
 
 std::string positions_in_words(PositionKind kind) {
   switch (kind) {
-    case PositionKind::learned: return "learned";
-    case PositionKind::rotary: return "rotary";
-    case PositionKind::none: return "none";
+    case PositionKind::learned:
+      return "learned";
+    case PositionKind::rotary:
+      return "rotary";
+    case PositionKind::none:
+      return "none";
   }
   return "";
 }
@@ -58,11 +61,15 @@ std::string model_text(const Inspection& x, const TextStyle& style) {
                style);
   out += field("parameters",
                fmt::format("{} in {} tensors ({}), {} on disk",
-                           format_count(static_cast<std::uint64_t>(x.parameters)),
-                           x.tensors.size(), encodings(x.tensors), format_bytes(x.file_bytes)),
+                           format_count(static_cast<std::uint64_t>(x.parameters)), x.tensors.size(),
+                           encodings(x.tensors), format_bytes(x.file_bytes)),
                style);
   out += field("hash", x.hash, style);
-  out += field("tokenizer", x.has_tokenizer ? "found" : "none beside the model: give --tokenizer, or --tokens instead of text", style);
+  out += field("tokenizer",
+               x.has_tokenizer
+                   ? "found"
+                   : "none beside the model: give --tokenizer, or --tokens instead of text",
+               style);
   if (x.unusual.empty()) out += field("unusual", "nothing", style);
   for (std::size_t i = 0; i < x.unusual.size(); ++i) {
     out += field(i == 0 ? "unusual" : "", x.unusual[i], style);
@@ -77,9 +84,9 @@ std::string model_text(const Inspection& x, const TextStyle& style) {
 
 std::string cost_text(const Inspection& x, const TextStyle& style) {
   const MemoryPlan& m = x.memory;
-  std::string out = fmt::format("A scan of {} x {} tokens in {} on {} {}:\n", x.sequences,
-                                x.seq_len, name_of(x.precision), x.threads,
-                                x.threads == 1 ? "thread" : "threads");
+  std::string out =
+      fmt::format("A scan of {} x {} tokens in {} on {} {}:\n", x.sequences, x.seq_len,
+                  name_of(x.precision), x.threads, x.threads == 1 ? "thread" : "threads");
   out = wrap(out.substr(0, out.size() - 1), style) + "\n";
   out += field("memory",
                fmt::format("{} at most: weights {} ({}), hidden states {}, workspace {}",
@@ -89,11 +96,11 @@ std::string cost_text(const Inspection& x, const TextStyle& style) {
                            format_bytes(m.hidden), format_bytes(m.workspace)),
                style);
   out += field("passes", fmt::format("{} over the weights", m.passes()), style);
-  out += field("time",
-               fmt::format("about {} ({} operations at {} per second, measured just now)",
-                           format_seconds(x.seconds), number(x.arithmetic),
-                           number(x.operations_per_second)),
-               style);
+  out += field(
+      "time",
+      fmt::format("about {} ({} operations at {} per second, measured just now)",
+                  format_seconds(x.seconds), number(x.arithmetic), number(x.operations_per_second)),
+      style);
   return out;
 }
 
@@ -134,12 +141,21 @@ nlohmann::ordered_json inspection_to_json(const Inspection& x) {
   return {{"schema", "massact.inspect"},
           {"schema_version", 1},
           {"massact_version", version()},
-          {"model", {{"path", x.path}, {"family", c.family}, {"hash", x.hash},
-                     {"layers", c.layers}, {"width", c.width}}},
+          {"model",
+           {{"path", x.path},
+            {"family", c.family},
+            {"hash", x.hash},
+            {"layers", c.layers},
+            {"width", c.width}}},
           {"config",
-           {{"name", c.name}, {"heads", c.heads}, {"kv_heads", c.kv_heads},
-            {"head_size", c.head_size}, {"mlp_size", c.mlp_size}, {"gated_mlp", c.gated_mlp},
-            {"vocab", c.vocab}, {"max_positions", c.max_positions},
+           {{"name", c.name},
+            {"heads", c.heads},
+            {"kv_heads", c.kv_heads},
+            {"head_size", c.head_size},
+            {"mlp_size", c.mlp_size},
+            {"gated_mlp", c.gated_mlp},
+            {"vocab", c.vocab},
+            {"max_positions", c.max_positions},
             {"positions", positions_in_words(c.positions)},
             {"attention", name_of(c.variant)}}},
           {"parameters", x.parameters},
@@ -147,12 +163,17 @@ nlohmann::ordered_json inspection_to_json(const Inspection& x) {
           {"has_tokenizer", x.has_tokenizer},
           {"unusual", x.unusual},
           {"ignored_tensors", std::move(ignored)},
-          {"run", {{"sequences", x.sequences}, {"seq_len", x.seq_len},
-                   {"precision", name_of(x.precision)}, {"threads", x.threads},
-                   {"memory_bytes", x.memory.total}, {"resident", x.memory.resident},
-                   {"passes", x.memory.passes()}, {"operations", x.arithmetic},
-                   {"operations_per_second", x.operations_per_second},
-                   {"seconds", x.seconds}}},
+          {"run",
+           {{"sequences", x.sequences},
+            {"seq_len", x.seq_len},
+            {"precision", name_of(x.precision)},
+            {"threads", x.threads},
+            {"memory_bytes", x.memory.total},
+            {"resident", x.memory.resident},
+            {"passes", x.memory.passes()},
+            {"operations", x.arithmetic},
+            {"operations_per_second", x.operations_per_second},
+            {"seconds", x.seconds}}},
           {"tensors", std::move(tensors)}};
 }
 

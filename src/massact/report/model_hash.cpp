@@ -41,8 +41,10 @@ bool is_floating(DType type) {
     case DType::f16:
     case DType::bf16:
     case DType::f8_e4m3:
-    case DType::f8_e5m2: return true;
-    default: return false;
+    case DType::f8_e5m2:
+      return true;
+    default:
+      return false;
   }
 }
 

@@ -19,7 +19,8 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kMaxResultBytes = std::uint64_t{1} << 30;
 constexpr std::string_view kSchemaPrefix = "massact.";
 
-// A result says its schema and its model's hash; other people's JSON files are none of our business.
+// A result says its schema and its model's hash; other people's JSON files are none of our
+// business.
 void require_same_model(const fs::path& file, std::string_view model_hash) {
   const JsonObject result = JsonObject::from_file(file, kMaxResultBytes);
   if (!result.has("schema") || !result.get<std::string>("schema").starts_with(kSchemaPrefix)) {

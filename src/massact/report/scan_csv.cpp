@@ -9,7 +9,7 @@
 namespace massact {
 namespace {
 
-std::string quoted(std::string_view text) {
+std::string csv_field(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"') out += '"';
@@ -21,12 +21,12 @@ std::string quoted(std::string_view text) {
 void add_findings(std::string& out, std::string_view set_name, const FindingSet& set) {
   for (const Finding& f : set.findings) {
     fmt::format_to(std::back_inserter(out),
-                   "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", set_name,
-                   quoted(set.rule.to_string()), name_of(f.label), f.dimension, f.position_class,
-                   f.first_layer, f.last_layer, f.peak_layer, f.scalars, f.mean, f.sigma, f.cv,
-                   f.max_abs, f.ratio, f.sequence_share, quoted(f.token), f.token_id,
-                   f.token_share, f.example.sequence, f.example.position, f.example.value,
-                   quoted(f.example.before), quoted(f.example.after));
+                   "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n",
+                   set_name, csv_field(set.rule.to_string()), name_of(f.label), f.dimension,
+                   f.position_class, f.first_layer, f.last_layer, f.peak_layer, f.scalars, f.mean,
+                   f.sigma, f.cv, f.max_abs, f.ratio, f.sequence_share, csv_field(f.token),
+                   f.token_id, f.token_share, f.example.sequence, f.example.position,
+                   f.example.value, csv_field(f.example.before), csv_field(f.example.after));
   }
 }
 
@@ -36,7 +36,7 @@ std::string scan_layers_csv(const ScanResult& result) {
   std::string out =
       "layer,top1,top2,top3,median,median_pooled,max_abs,max_over_median,mean_abs,kurtosis,"
       "excess_kurtosis,strict_count";
-  for (const double level : kQuantiles) out += fmt::format(",q{}", level);
+  for (const double level : kScanQuantiles) out += fmt::format(",q{}", level);
   out += '\n';
   for (const LayerRow& row : result.layers) {
     fmt::format_to(std::back_inserter(out), "{},{},{},{},{},{},{},{},{},{},{},{},{}\n", row.layer,
@@ -66,7 +66,7 @@ std::string scan_top_csv(const ScanResult& result) {
     for (const TopValue& top : row.largest) {
       fmt::format_to(std::back_inserter(out), "{},{},{},{},{},{},{},{},{},{}\n", row.layer, ++rank,
                      top.value, top.sequence, top.position, top.dimension, top.token_id,
-                     quoted(top.token), top.position_class, top.ratio);
+                     csv_field(top.token), top.position_class, top.ratio);
     }
   }
   return out;

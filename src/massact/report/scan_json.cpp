@@ -18,11 +18,9 @@ Json model_json(const ScanFacts& facts, std::string_view hash) {
 }
 
 Json run_json(const ScanFacts& facts) {
-  return {{"text", facts.text},           {"bos", facts.bos},
-          {"seq_len", facts.seq_len},     {"sequences", facts.sequences},
-          {"tokens", facts.tokens},       {"precision", facts.precision},
-          {"threads", facts.threads},     {"passes", facts.passes},
-          {"seconds", facts.seconds}};
+  return {{"text", facts.text},           {"bos", facts.bos},       {"seq_len", facts.seq_len},
+          {"sequences", facts.sequences}, {"tokens", facts.tokens}, {"precision", facts.precision},
+          {"threads", facts.threads},     {"passes", facts.passes}, {"seconds", facts.seconds}};
 }
 
 Json top_value_json(const TopValue& value) {
@@ -41,9 +39,8 @@ Json layer_json(const LayerRow& row) {
   for (const TopValue& value : row.largest) largest.push_back(top_value_json(value));
   Json sequences = Json::array();
   for (const SequenceRow& sequence : row.sequences) {
-    sequences.push_back({{"sequence", sequence.sequence},
-                         {"top", sequence.top},
-                         {"median", sequence.median}});
+    sequences.push_back(
+        {{"sequence", sequence.sequence}, {"top", sequence.top}, {"median", sequence.median}});
   }
   return {{"layer", row.layer},
           {"top", row.top},
@@ -75,9 +72,8 @@ Json finding_json(const Finding& finding) {
   }
   Json values = Json::array();
   for (const FindingValue& value : finding.values) {
-    values.push_back({{"sequence", value.sequence},
-                      {"position", value.position},
-                      {"value", value.value}});
+    values.push_back(
+        {{"sequence", value.sequence}, {"position", value.position}, {"value", value.value}});
   }
   const FindingExample& example = finding.example;
   return {{"dimension", finding.dimension},
@@ -151,7 +147,7 @@ Json scan_to_json(const ScanResult& result, std::string_view model_hash) {
           {"massact_version", version()},
           {"model", model_json(result.facts, model_hash)},
           {"run", run_json(result.facts)},
-          {"quantile_levels", kQuantiles},
+          {"quantile_levels", kScanQuantiles},
           {"layers", std::move(layers)},
           {"findings", set_json(result.findings)},
           {"automatic", optional_set_json(result.automatic)},

@@ -1,5 +1,6 @@
 // scan.json: everything a scan measured, for programs. The format is documented in
-// docs/scan-json.md and docs/schema/scan.schema.json; its version changes when a reader would break.
+// docs/scan-json.md and docs/schema/scan.schema.json; its version changes when a reader would
+// break.
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kShownFindings = 12;
 constexpr std::size_t kShownCandidates = 5;
 constexpr std::size_t kShownFeatures = 16;
+constexpr double kNoSpread = 1e-12;
 
 std::string rule_in_words(const Rule& rule, const TextStyle& style) {
   if (rule.kind == RuleKind::automatic) return "the auto rule (a gap in the tail of log|h|)";
@@ -26,13 +27,13 @@ std::string rule_in_words(const Rule& rule, const TextStyle& style) {
 std::string heading(const ScanResult& result, const TextStyle& style) {
   const ScanFacts& facts = result.facts;
   const std::string dot = style.utf8 ? " · " : ", ";
-  std::string text = fmt::format(
-      "{} ({}, {} layers, width {}){}{} x {} tokens of {}{}BOS {}{}{}{}{} passes, {}",
-      printable(facts.model, style), facts.family, facts.layers, facts.width, dot,
-      format_count(static_cast<std::uint64_t>(facts.sequences)),
-      format_count(static_cast<std::uint64_t>(facts.seq_len)), printable(facts.text, style), dot,
-      facts.bos ? "yes" : "no", dot, facts.precision, dot, facts.passes,
-      format_seconds(facts.seconds));
+  std::string text =
+      fmt::format("{} ({}, {} layers, width {}){}{} x {} tokens of {}{}BOS {}{}{}{}{} passes, {}",
+                  printable(facts.model, style), facts.family, facts.layers, facts.width, dot,
+                  format_count(static_cast<std::uint64_t>(facts.sequences)),
+                  format_count(static_cast<std::uint64_t>(facts.seq_len)),
+                  printable(facts.text, style), dot, facts.bos ? "yes" : "no", dot, facts.precision,
+                  dot, facts.passes, format_seconds(facts.seconds));
   if (facts.passes == 1) text.replace(text.find("1 passes"), 8, "1 pass");
   return wrap(text, style) + "\n";
 }
@@ -80,19 +81,26 @@ std::string example_line(const FindingExample& example, const TextStyle& style) 
     }
   }
   const int after_room = std::max(0, room - display_width(before));
-  return "    " + shorten(place + before + token + shorten(after, after_room, style),
-                          style.width - 4, style) +
+  return "    " +
+         shorten(place + before + token + shorten(after, after_room, style), style.width - 4,
+                 style) +
          "\n";
 }
 
 std::string finding_text(const Finding& finding, int index, const TextStyle& style) {
   const std::string times = style.utf8 ? "×" : "x";
+  // Equal values leave a rounding error in the sums: no spread at all, to a person.
+  const bool constant = finding.cv < kNoSpread;
+  const std::string token = token_in_words(finding.token, finding.token_id, style);
+  const std::string tokens =
+      finding.token_share < 1 ? fmt::format("tokens ({} {})", percent(finding.token_share), token)
+                              : "token " + token;
   const std::string text = fmt::format(
-      "dimension {}, {} token {}, {}: mean {}, {} {}, CV {}, {} {} median, in {} of the sequences",
-      finding.dimension, finding.position_class,
-      token_in_words(finding.token, finding.token_id, style), layers_in_words(finding),
-      signed_number(finding.mean), style.utf8 ? "σ" : "sigma", number(finding.sigma),
-      number(finding.cv), number(finding.ratio), times, percent(finding.sequence_share));
+      "dimension {}, {} {}, {}: mean {}, {} {}, CV {}, {} {} median, in {} of the sequences",
+      finding.dimension, finding.position_class, tokens, layers_in_words(finding),
+      signed_number(finding.mean), style.utf8 ? "σ" : "sigma", number(constant ? 0 : finding.sigma),
+      number(constant ? 0 : finding.cv), number(finding.ratio), times,
+      percent(finding.sequence_share));
   return indented(fmt::format("{:3} ", index), text, style) + example_line(finding.example, style);
 }
 
@@ -103,9 +111,10 @@ std::string findings_text(std::string_view title, const std::vector<const Findin
     out += finding_text(*findings[i], static_cast<int>(i) + 1, style);
   }
   if (findings.size() > shown) {
-    out += indented("    ", fmt::format("and {} more (all are in the report: --out, --json)",
-                                        findings.size() - shown),
-                    style);
+    out += indented(
+        "    ",
+        fmt::format("and {} more (all are in the report: --out, --json)", findings.size() - shown),
+        style);
   }
   return out;
 }
@@ -148,9 +157,9 @@ std::string set_text(const FindingSet& set, const TextStyle& style) {
   }
   const auto large = with_label(set, Label::large);
   if (!large.empty()) {
-    out += findings_text(fmt::format("Large, but not massive, by {}:",
-                                     rule_in_words(set.rule, style)),
-                         large, kShownCandidates, style);
+    out +=
+        findings_text(fmt::format("Large, but not massive, by {}:", rule_in_words(set.rule, style)),
+                      large, kShownCandidates, style);
   }
   return out;
 }
@@ -167,9 +176,9 @@ std::string verdict(const ScanResult& result, const TextStyle& style) {
     out += found.empty() ? "The auto rule finds none either.\n" : found;
   }
   if (result.candidates && !result.candidates->findings.empty()) {
-    out += findings_text("The largest candidates (not massive):",
-                         with_label(*result.candidates, Label::not_massive), kShownCandidates,
-                         style);
+    out += findings_text(
+        "The largest candidates (not massive):", with_label(*result.candidates, Label::not_massive),
+        kShownCandidates, style);
   }
   return out;
 }

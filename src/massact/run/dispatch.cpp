@@ -15,8 +15,8 @@ bool stands_for(const Plan& plan, int runs, int watched, Site site) {
 
 }  // namespace
 
-Dispatch::Dispatch(Plan& plan, int stream, int block, Threads& threads)
-    : plan_(plan), stream_(stream), block_(block), threads_(threads) {
+Dispatch::Dispatch(Plan& plan, int stream, int block, Threads& threads, StageTimes& times)
+    : plan_(plan), stream_(stream), block_(block), threads_(threads), times_(times) {
   for (auto& attached : plan.observers()) {
     if (attached.site.block == block && stands_for(plan, stream, attached.stream, attached.site)) {
       by_kind_[static_cast<std::size_t>(attached.site.kind)].observers.push_back(&attached);
@@ -59,7 +59,7 @@ bool Dispatch::show(Here& here, SiteView& view) {
   }
   for (Plan::Attached* attached : here.observers) {
     view.stream = attached->stream;
-    attached->observer->observe(view, threads_);
+    times_.measure(Stage::observers, [&] { attached->observer->observe(view, threads_); });
     ++attached->visits;
   }
   return edited;

@@ -24,7 +24,8 @@ struct Batch {
 class Dispatch final : public SiteVisitor {
  public:
   /// `stream` is what runs; observers of streams that have not forked yet see its values too.
-  Dispatch(Plan& plan, int stream, int block, Threads& threads);
+  /// The time that observers take is added to `times`.
+  Dispatch(Plan& plan, int stream, int block, Threads& threads, StageTimes& times);
 
   /// The batch that the next visits are about.
   void set_batch(const Batch& batch) { batch_ = &batch; }
@@ -47,6 +48,7 @@ class Dispatch final : public SiteVisitor {
   int stream_;
   int block_;
   Threads& threads_;
+  StageTimes& times_;
   const Batch* batch_ = nullptr;
   std::array<Here, kSiteKinds> by_kind_;
 };

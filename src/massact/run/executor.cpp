@@ -136,6 +136,12 @@ RunReport Execution::run() {
   report.memory = memory_;
   report.seconds = total.seconds();
   report.seconds_waiting = loader.seconds_waited();
+  report.seconds_packing = loader.seconds_packed();
+  report.times = workspace_.times;
+  // What is neither waiting nor one of the timed stages is memory-bound small work.
+  double timed = report.seconds_waiting;
+  for (const double seconds : report.times.seconds) timed += seconds;
+  report.times[Stage::elementwise] = std::max(0.0, report.seconds - timed);
   report.peak_resident = peak_resident_bytes();
   for (const auto& attached : plan_.observers()) {
     if (is_attention_map(attached.site.kind) && report.notes.empty()) {
@@ -166,7 +172,7 @@ void Execution::run_pass(std::int64_t pass, BlockLoader& loader) {
     // After the last block comes the unembedding, or the first block of the next pass.
     const bool wraps = !needs_end_ && pass + 1 < memory_.passes();
     const int next = index < last_block_ ? index + 1 : (wraps ? 0 : -1);
-    run_block(*loader.get(index, next), index);
+    run_block(*loader.get(index, next, threads_), index);
   }
   if (!needs_end_) return;
   const auto unembedding = Unembedding::pack(model_, precision_, threads_);
@@ -175,7 +181,7 @@ void Execution::run_pass(std::int64_t pass, BlockLoader& loader) {
 
 void Execution::embed_stream(int stream) {
   begin_stream(stream);
-  Dispatch sites(plan_, stream, -1, threads_);
+  Dispatch sites(plan_, stream, -1, threads_, workspace_.times);
   for (std::size_t b = 0; b < batches_.size(); ++b) {
     std::vector<std::int32_t> tokens;
     for (std::size_t s = 0; s < batches_[b].sequences.size(); ++s) {
@@ -207,7 +213,7 @@ void Execution::run_block(const Block& block, int index) {
 }
 
 void Execution::run_block_on(const Block& block, int index, int stream) {
-  Dispatch sites(plan_, stream, index, threads_);
+  Dispatch sites(plan_, stream, index, threads_, workspace_.times);
   for (std::size_t b = 0; b < batches_.size(); ++b) {
     check_interrupted();
     const FloatMatrix rows = rows_of(stream, b);
@@ -224,7 +230,7 @@ void Execution::fork_after_block(int index) {
   for (int stream = 1; stream < stream_count(); ++stream) {
     if (fork_stage(stream) != index || !forks_after_block(stream)) continue;
     fork_stream(stream);
-    Dispatch sites(plan_, stream, index, threads_);
+    Dispatch sites(plan_, stream, index, threads_, workspace_.times);
     for (std::size_t b = 0; b < batches_.size(); ++b) {
       sites.set_batch(batches_[b]);
       sites.visit(SiteKind::resid_post, rows_of(stream, b));
@@ -238,7 +244,7 @@ void Execution::run_end(const Unembedding& unembedding) {
   std::vector<Dispatch> streams;
   for (int stream = 0; stream < stream_count(); ++stream) {
     if (!alive_[static_cast<std::size_t>(stream)]) fork_stream(stream);
-    streams.emplace_back(plan_, stream, -1, threads_);
+    streams.emplace_back(plan_, stream, -1, threads_, workspace_.times);
   }
   const std::int64_t prefix = config_.prefix_rows();
   for (std::size_t b = 0; b < batches_.size(); ++b) {
@@ -275,7 +281,8 @@ void Execution::run_end_of_piece(int stream, const Unembedding& unembedding, Dis
   if (!logits) return;
   workspace_.mlp.reserve_discarding(batch.rows * config_.vocab);
   const FloatMatrix values(workspace_.mlp.data(), batch.rows, config_.vocab);
-  unembedding.project(normed, values, sites, threads_);
+  workspace_.times.measure(Stage::matmul, [&] { unembedding.project(normed, values, threads_); });
+  sites.visit(SiteKind::logits, values);
   require_finite(values, plan_, {SiteKind::logits, -1}, stream, batch, threads_);
 }
 

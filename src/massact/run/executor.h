@@ -9,6 +9,7 @@
 
 #include "massact/base/progress.h"
 #include "massact/base/threads.h"
+#include "massact/model/stage_times.h"
 #include "massact/run/memory.h"
 #include "massact/run/plan.h"
 
@@ -30,6 +31,8 @@ struct RunReport {
   MemoryPlan memory;
   double seconds = 0;
   double seconds_waiting = 0;  ///< for weights
+  double seconds_packing = 0;  ///< of the background thread, mostly beside the computing
+  StageTimes times;            ///< the rest of `seconds`, by stage
   std::uint64_t peak_resident = 0;
   std::vector<std::string> notes;  ///< for people: slower paths that sites made necessary
 };

@@ -31,12 +31,13 @@ std::string_view head(std::string_view text, std::int64_t count) {
 
 }  // namespace
 
-Corpus::Corpus(const Tokenizer* tokenizer, const CorpusOptions& options)
-    : tokenizer_(tokenizer), options_(options) {
-  const bool has_bos = tokenizer != nullptr && tokenizer->bos().has_value();
-  if (options.bos == BosPolicy::always && !has_bos)
+Corpus::Corpus(const Tokenizer* tokenizer, const CorpusOptions& options, bool automatic_bos)
+    : tokenizer_(tokenizer),
+      options_(options),
+      adds_bos_(options.bos == BosPolicy::always ||
+                (options.bos == BosPolicy::automatic && automatic_bos)) {
+  if (adds_bos_ && (tokenizer == nullptr || !tokenizer->bos().has_value()))
     fail_usage("--bos", "expected a tokenizer with a BOS token for \"yes\", got none (use \"no\")");
-  adds_bos_ = options.bos == BosPolicy::always;
   const std::int64_t least = adds_bos_ ? 2 : 1;
   if (options.seq_len < least)
     fail_usage("--seq-len", "expected at least {} tokens, got {}", least, options.seq_len);
@@ -105,9 +106,7 @@ void Corpus::require_sequences() const {
 
 Corpus Corpus::from_text(std::string text, std::string name, const Tokenizer& tokenizer,
                          const CorpusOptions& options) {
-  Corpus corpus(&tokenizer, options);
-  corpus.adds_bos_ =
-      corpus.adds_bos_ || (options.bos == BosPolicy::automatic && tokenizer.adds_bos());
+  Corpus corpus(&tokenizer, options, tokenizer.adds_bos());
   const auto kept = std::make_shared<const std::string>(std::move(text));
   corpus.storage_.push_back(kept);
   corpus.add_text(std::move(name), *kept);
@@ -117,9 +116,7 @@ Corpus Corpus::from_text(std::string text, std::string name, const Tokenizer& to
 
 Corpus Corpus::from_files(std::span<const std::filesystem::path> paths, const Tokenizer& tokenizer,
                           const CorpusOptions& options) {
-  Corpus corpus(&tokenizer, options);
-  corpus.adds_bos_ =
-      corpus.adds_bos_ || (options.bos == BosPolicy::automatic && tokenizer.adds_bos());
+  Corpus corpus(&tokenizer, options, tokenizer.adds_bos());
   if (paths.empty()) fail_usage("--text", "expected at least one file, got none");
   for (const auto& path : paths) {
     if (corpus.is_full()) break;
@@ -133,7 +130,7 @@ Corpus Corpus::from_files(std::span<const std::filesystem::path> paths, const To
 
 Corpus Corpus::from_tokens(const std::filesystem::path& path, std::int64_t vocab_size,
                            const CorpusOptions& options, const Tokenizer* tokenizer) {
-  Corpus corpus(tokenizer, options);
+  Corpus corpus(tokenizer, options, false);
   const TokenRows rows = load_tokens(path, corpus.wanted_tokens());
   for (std::size_t row = 0; row < rows.size() && !corpus.is_full(); ++row) {
     const std::string name =

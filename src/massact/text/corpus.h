@@ -80,7 +80,7 @@ class Corpus {
                        std::int64_t chars_after) const;
 
  private:
-  Corpus(const Tokenizer* tokenizer, const CorpusOptions& options);
+  Corpus(const Tokenizer* tokenizer, const CorpusOptions& options, bool automatic_bos);
 
   void add_text(std::string name, std::string_view text);
   void add_tokens(const Encoding& encoding);
@@ -91,7 +91,7 @@ class Corpus {
 
   const Tokenizer* tokenizer_;
   CorpusOptions options_;
-  bool adds_bos_ = false;
+  bool adds_bos_;
   std::vector<std::shared_ptr<const void>> storage_;  // the texts' memory
   std::vector<CorpusSource> sources_;
   std::vector<Sequence> sequences_;

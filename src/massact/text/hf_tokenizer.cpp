@@ -239,21 +239,18 @@ void read_ends(const JsonObject& document, const JsonObject* config, const Vocab
   std::optional<std::int32_t> in_template;
   if (document.has("post_processor"))
     in_template = template_bos(document.object("post_processor"), vocab_size);
+  const bool decided = config != nullptr && config->find("add_bos_token") != nullptr;
   if (config != nullptr) {
     parts.bos = special.configured(*config, "bos_token");
     parts.eos = special.configured(*config, "eos_token");
-  }
-  const bool says_bos = config != nullptr && config->find("bos_token") != nullptr;
-  if (!says_bos && in_template) parts.bos = in_template;
-  if (config == nullptr) {
-    if (!parts.bos)
-      parts.bos = special.first_of({"<s>", "<|begin_of_text|>", "<bos>", "<|endoftext|>"});
+  } else {
+    parts.bos = special.first_of({"<s>", "<|begin_of_text|>", "<bos>", "<|endoftext|>"});
     parts.eos = special.first_of({"</s>", "<|end_of_text|>", "<eos>", "<|endoftext|>"});
   }
-  const bool decided = config != nullptr && config->has("add_bos_token");
+  // `add_bos_token` replaces the template, and adds nothing if no `bos_token` is configured.
   parts.adds_bos = decided ? config->get<bool>("add_bos_token") && parts.bos.has_value()
                            : in_template.has_value();
-  if (!decided && in_template) parts.bos = in_template;
+  if (in_template && (!decided || !parts.bos)) parts.bos = in_template;
 }
 
 }  // namespace

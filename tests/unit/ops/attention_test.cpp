@@ -141,6 +141,29 @@ TEST_P(AttentionTest, AgreesWithReference) {
   expect_close(z, expected, tolerance(), sum * tolerance());
 }
 
+// With q, k, v in bf16 and a scale that is a power of two, only the weights are rounded.
+TEST_P(AttentionTest, Bf16AgreesWithReference) {
+  for (Matrix* m : {&in_.q, &in_.k, &in_.v}) {
+    for (float& x : m->data) x = to_float(to_bfloat16(x));
+  }
+  in_.options.scale = 0.25f;
+  Matrix z = in_.output(), expected = in_.output();
+  ref::attention(in_.q.view(), in_.k.view(), in_.v.view(), in_.sequences, in_.options,
+                 expected.view());
+  in_.options.precision = Precision::bf16;
+  attention(in_.q.view(), in_.k.view(), in_.v.view(), in_.sequences, in_.options, z.view(),
+            threads_);
+  const double sum = p_.kind == AttentionKind::sigmoid ? 20 : 1;
+  expect_close(z, expected, 4e-3, sum * 4e-3);
+  Threads one(1);
+  Matrix again = in_.output();
+  const RowRange& last = in_.sequences.back();
+  attention(in_.q.view(), in_.k.view(), in_.v.view(), {&last, 1}, in_.options, again.view(), one);
+  for (std::int64_t r = last.first; r < last.first + last.count; ++r) {
+    ASSERT_TRUE(test::same_bits(again.row(r), z.row(r), z.cols));
+  }
+}
+
 TEST_P(AttentionTest, ExplicitPathAgreesWithReference) {
   Matrix z = in_.output(), expected = in_.output();
   const std::int64_t c = p_.head_size;

@@ -71,24 +71,26 @@ AmxTiles::AmxTiles() { configure_tiles(); }
 
 AmxTiles::~AmxTiles() { release_tiles(); }
 
-MASSACT_AMX void amx_block(const std::uint16_t* a, const std::uint16_t* b, std::int64_t steps,
-                           const float* c, float* out, std::int64_t out_stride,
-                           const AmxPrefetch& prefetch_a, const AmxPrefetch& prefetch_b) {
-  if (c != nullptr) {
-    _tile_loadd(0, c, kAmxPanel * 4);
-    _tile_loadd(1, c + 16, kAmxPanel * 4);
-    _tile_loadd(2, c + 16 * kAmxPanel, kAmxPanel * 4);
-    _tile_loadd(3, c + 16 * kAmxPanel + 16, kAmxPanel * 4);
+MASSACT_AMX void amx_multiply(const AmxBlock& block) {
+  if (block.c != nullptr) {
+    const std::int64_t stride = block.c_stride * 4;
+    const float* const below = block.c + 16 * block.c_stride;
+    _tile_loadd(0, block.c, stride);
+    _tile_loadd(1, block.c + 16, stride);
+    _tile_loadd(2, below, stride);
+    _tile_loadd(3, below + 16, stride);
   } else {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
   }
-  const auto* next_a = static_cast<const char*>(prefetch_a.first);
-  const auto* next_b = static_cast<const char*>(prefetch_b.first);
-  const std::int64_t bytes_a = prefetch_a.bytes_per_step, bytes_b = prefetch_b.bytes_per_step;
-  for (std::int64_t step = 0; step < steps; ++step) {
+  const std::uint16_t *a = block.a, *b = block.b;
+  const auto* next_a = static_cast<const char*>(block.prefetch_a.first);
+  const auto* next_b = static_cast<const char*>(block.prefetch_b.first);
+  const std::int64_t bytes_a = block.prefetch_a.bytes_per_step;
+  const std::int64_t bytes_b = block.prefetch_b.bytes_per_step;
+  for (std::int64_t step = 0; step < block.steps; ++step) {
     _tile_loadd(4, a, 64);
     _tile_loadd(6, b, 64);
     _tile_dpbf16ps(0, 4, 6);
@@ -102,11 +104,12 @@ MASSACT_AMX void amx_block(const std::uint16_t* a, const std::uint16_t* b, std::
     a += kAmxStepElements;
     b += kAmxStepElements;
   }
-  float* const below = out + 16 * out_stride;
-  _tile_stored(0, out, out_stride * 4);
-  _tile_stored(1, out + 16, out_stride * 4);
-  _tile_stored(2, below, out_stride * 4);
-  _tile_stored(3, below + 16, out_stride * 4);
+  const std::int64_t stride = block.out_stride * 4;
+  float* const below = block.out + 16 * block.out_stride;
+  _tile_stored(0, block.out, stride);
+  _tile_stored(1, block.out + 16, stride);
+  _tile_stored(2, below, stride);
+  _tile_stored(3, below + 16, stride);
 }
 
 MASSACT_AMX void amx_register_products(std::int64_t steps) {
@@ -173,6 +176,28 @@ MASSACT_AMX void amx_pack_b(const std::uint16_t* w, std::int64_t stride, std::in
       transpose_16x16(rows);
       for (std::int64_t pair = 0; pair < 16; ++pair) {
         _mm512_store_si512(panel + tile * kTile + pair * 32, rows[pair]);
+      }
+    }
+  }
+}
+
+MASSACT_AMX void amx_pack_b_from_rows(const float* x, std::int64_t stride, std::int64_t rows,
+                                      std::int64_t columns, std::uint16_t* panel) {
+  const std::int64_t steps = (rows + kAmxStep - 1) / kAmxStep;
+  const auto bf16_bits = [&](std::int64_t row, std::int64_t column) MASSACT_AMX {
+    const std::int64_t left = row < rows ? std::clamp<std::int64_t>(columns - column, 0, 16) : 0;
+    const auto mask = static_cast<__mmask16>((1u << left) - 1);
+    const __m256bh half =
+        _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, x + row * stride + column));
+    return _mm512_cvtepu16_epi32(reinterpret_cast<const __m256i&>(half));
+  };
+  for (std::int64_t step = 0; step < steps; ++step, panel += kAmxStepElements) {
+    for (std::int64_t tile = 0; tile < 2; ++tile) {
+      for (std::int64_t pair = 0; pair < 16; ++pair) {
+        const std::int64_t row = step * kAmxStep + 2 * pair;
+        const __m512i first = bf16_bits(row, tile * 16), second = bf16_bits(row + 1, tile * 16);
+        _mm512_store_si512(panel + tile * kTile + pair * 32,
+                           _mm512_or_si512(first, _mm512_slli_epi32(second, 16)));
       }
     }
   }

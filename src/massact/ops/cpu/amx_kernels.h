@@ -29,11 +29,18 @@ class AmxTiles {
   AmxTiles& operator=(const AmxTiles&) = delete;
 };
 
-/// out[32][32] = (c +) panel a · panel bᵀ; c, the sum so far, is a dense block or null; out_stride
-/// in floats.
-void amx_block(const std::uint16_t* a, const std::uint16_t* b, std::int64_t steps, const float* c,
-               float* out, std::int64_t out_stride, const AmxPrefetch& prefetch_a,
-               const AmxPrefetch& prefetch_b);
+/// out[32][32] = (c +) panel a · panel bᵀ.
+struct AmxBlock {
+  const std::uint16_t* a = nullptr;
+  const std::uint16_t* b = nullptr;
+  std::int64_t steps = 0;
+  const float* c = nullptr;  ///< the sum so far, or null
+  std::int64_t c_stride = kAmxPanel;
+  float* out = nullptr;  ///< may be c
+  std::int64_t out_stride = kAmxPanel;
+  AmxPrefetch prefetch_a, prefetch_b;
+};
+void amx_multiply(const AmxBlock& block);
 
 /// Copies rows x columns of a 32x32 block. With `stream`, whole aligned blocks are written past the
 /// caches: large results would only push out what is still needed.
@@ -48,6 +55,11 @@ void amx_pack_a(const float* x, std::int64_t stride, std::int64_t rows, std::int
 /// Rows of bf16 weights → one B panel: 32 outputs (missing ones zero), `count` values of k.
 void amx_pack_b(const std::uint16_t* w, std::int64_t stride, std::int64_t outputs,
                 std::int64_t count, std::uint16_t* panel);
+
+/// Rows of f32 that are summed over, in pairs → one B panel: 32 columns (missing ones zero), `rows`
+/// values of k.
+void amx_pack_b_from_rows(const float* x, std::int64_t stride, std::int64_t rows,
+                          std::int64_t columns, std::uint16_t* panel);
 
 /// `steps` times the products of a step of a 32x32 block, on registers alone: the speed limit that
 /// benchmarks compare with.

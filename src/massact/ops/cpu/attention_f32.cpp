@@ -1,6 +1,6 @@
 // f32 products of attention: micro-kernels of 6 queries by a few vectors of keys (or of output
 // columns) whose sums stay in registers.
-#include "massact/ops/cpu/attention_f32.h"
+#include "massact/ops/cpu/attention_kernel.h"
 
 #include <algorithm>
 
@@ -139,19 +139,19 @@ float* as_floats(std::byte* p) { return reinterpret_cast<float*>(p); }
 
 class F32Kernel : public AttentionKernel {
  public:
-  using AttentionKernel::AttentionKernel;
+  explicit F32Kernel(std::int64_t head_size) : AttentionKernel(head_size, 16) {}
 
   std::int64_t block_rows() const override { return kGroups * kGroupRows; }
-  std::int64_t query_bytes() const override { return block_rows() * head_size_ * 4; }
-  std::int64_t key_tile_bytes() const override { return kKeyTile * head_size_ * 4; }
+  std::int64_t query_bytes() const override { return block_rows() * head_size() * 4; }
+  std::int64_t key_tile_bytes() const override { return kKeyTile * head_size() * 4; }
   std::int64_t value_tile_bytes() const override { return kKeyTile * out_stride() * 4; }
 
   // Groups of 6 queries, each [c][6].
   void pack_queries(ConstFloatMatrix q, float scale, std::byte* out) const override {
     float* packed = as_floats(out);
     for (std::int64_t r = 0; r < block_rows(); ++r) {
-      float* column = packed + r / kGroupRows * kGroupRows * head_size_ + r % kGroupRows;
-      for (std::int64_t i = 0; i < head_size_; ++i) {
+      float* column = packed + r / kGroupRows * kGroupRows * head_size() + r % kGroupRows;
+      for (std::int64_t i = 0; i < head_size(); ++i) {
         column[i * kGroupRows] = r < q.rows ? q(r, i) * scale : 0.0f;
       }
     }
@@ -166,8 +166,8 @@ class F32Kernel : public AttentionKernel {
     float* packed = as_floats(out);
     const std::int64_t stride = out_stride();
     for (std::int64_t j = 0; j < v.rows; ++j) {
-      std::copy_n(v.row(j), head_size_, packed + j * stride);
-      std::fill_n(packed + j * stride + head_size_, stride - head_size_, 0.0f);
+      std::copy_n(v.row(j), head_size(), packed + j * stride);
+      std::fill_n(packed + j * stride + head_size(), stride - head_size(), 0.0f);
     }
     std::fill_n(packed + v.rows * stride, (kKeyTile - v.rows) * stride, 0.0f);
   }
@@ -175,7 +175,7 @@ class F32Kernel : public AttentionKernel {
   void scores(const std::byte* queries, const std::byte* keys, Columns columns,
               float* scores) const override {
     HWY_DYNAMIC_DISPATCH(Scores)
-    (as_floats(queries), as_floats(keys), head_size_, kGroups, columns, scores);
+    (as_floats(queries), as_floats(keys), head_size(), kGroups, columns, scores);
   }
 
   void accumulate(const float* weights, const std::byte* values, Columns columns,

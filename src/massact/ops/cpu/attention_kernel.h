@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "massact/ops/attention.h"
 
@@ -22,12 +23,14 @@ struct Columns {
 /// Rows of `scores` and `out` are kKeyTile and `out_stride()` floats long.
 class AttentionKernel {
  public:
-  explicit AttentionKernel(std::int64_t head_size) : head_size_(head_size) {}
+  /// `out_step`: output columns are padded to a multiple of it.
+  AttentionKernel(std::int64_t head_size, std::int64_t out_step)
+      : head_size_(head_size), out_stride_((head_size + out_step - 1) / out_step * out_step) {}
   virtual ~AttentionKernel() = default;
 
   std::int64_t head_size() const { return head_size_; }
   /// Columns of accumulated outputs: the head size padded to whole vectors.
-  std::int64_t out_stride() const { return (head_size_ + 15) / 16 * 16; }
+  std::int64_t out_stride() const { return out_stride_; }
   /// Queries per block.
   virtual std::int64_t block_rows() const = 0;
 
@@ -44,13 +47,21 @@ class AttentionKernel {
   /// scores[r][j] = q_r · k_j for columns j (multiples of kKeyStep) and all rows of the block.
   virtual void scores(const std::byte* queries, const std::byte* keys, Columns columns,
                       float* scores) const = 0;
-  /// out[r][:] = correction[r] * out[r][:] + Σ_j weights[r][j] v_j over columns j.
+  /// out[r][:] = correction[r] * out[r][:] + Σ_j weights[r][j] v_j over columns j, which may be
+  /// any: weights are 0 in the rest of their steps.
   virtual void accumulate(const float* weights, const std::byte* values, Columns columns,
                           const float* correction, float* out) const = 0;
 
- protected:
+ private:
   std::int64_t head_size_;
+  std::int64_t out_stride_;
 };
+
+/// The f32 kernel, for any head size on any CPU.
+std::unique_ptr<const AttentionKernel> attention_kernel_f32(std::int64_t head_size);
+
+/// bf16 products on AMX; needs CpuLevel::amx.
+std::unique_ptr<const AttentionKernel> attention_kernel_amx(std::int64_t head_size);
 
 /// What becomes of a block's scores.
 enum class ScoreMode : std::uint8_t {

@@ -160,9 +160,9 @@ void AmxMatrix::multiply_block(const PackedRows& a, std::int64_t mb, std::int64_
         const std::int64_t y_rows = std::min(kAmxPanel, y.rows - row);
         const std::int64_t y_columns = std::min(kAmxPanel, n_ - out);
         const bool direct = last && !stream && y_rows == kAmxPanel && y_columns == kAmxPanel;
-        amx_block(a_panels + i * panel_elements, b + j * panel_elements, block.steps,
-                  kb > 0 ? c : nullptr, direct ? y.row(row) + out : c,
-                  direct ? y.stride : kAmxPanel, prefetch_a, prefetch_b);
+        amx_multiply({a_panels + i * panel_elements, b + j * panel_elements, block.steps,
+                      kb > 0 ? c : nullptr, kAmxPanel, direct ? y.row(row) + out : c,
+                      direct ? y.stride : kAmxPanel, prefetch_a, prefetch_b});
         if (last && !direct) {
           amx_copy_block(c, y_rows, y_columns, y.row(row) + out, y.stride, stream);
         }

@@ -1,0 +1,70 @@
+#include "massact/study/bench.h"
+
+#include <algorithm>
+#include <random>
+
+#include "massact/observe/magnitudes.h"
+#include "massact/ops/peak.h"
+
+namespace massact {
+namespace {
+
+std::vector<Plan::Tokens> random_tokens(const ModelConfig& config, const BenchOptions& options) {
+  std::mt19937 generator(0);
+  std::uniform_int_distribution<std::int32_t> any(0, static_cast<std::int32_t>(config.vocab) - 1);
+  std::vector<Plan::Tokens> texts(static_cast<std::size_t>(options.sequences));
+  for (auto& text : texts) {
+    text.resize(static_cast<std::size_t>(options.tokens));
+    for (auto& token : text) token = any(generator);
+  }
+  return texts;
+}
+
+// Sees values and does nothing: with it, the run has something to fire.
+class Nothing final : public Observer {
+ public:
+  void observe(const SiteView&, Threads&) override {}
+};
+
+double matmul_flops_per_token(const ModelConfig& config) {
+  const std::int64_t heads = 2 * (config.heads + config.kv_heads) * config.head_size;
+  const std::int64_t mlp = config.mlp_size * (config.gated_mlp ? 3 : 2);
+  return 2.0 * static_cast<double>(config.layers * config.width * (heads + mlp));
+}
+
+// Scores and weighted values: 4 operations per element of a head and pair of positions.
+double attention_flops(const ModelConfig& config, std::int64_t tokens) {
+  double pairs = 0;
+  for (const std::int64_t window : config.windows) {
+    for (std::int64_t t = 1; t <= tokens; ++t) {
+      pairs += static_cast<double>(window > 0 ? std::min(t, window) : t);
+    }
+  }
+  return 4.0 * pairs * static_cast<double>(config.heads * config.head_size);
+}
+
+}  // namespace
+
+BenchResult run_bench(const Model& model, const BenchOptions& options, Progress& progress) {
+  const ModelConfig& config = model.config();
+  Plan plan(model, random_tokens(config, options));
+  if (options.observers) {
+    plan.observe(sites::resid_post(config), observe::Magnitudes{});
+  } else {
+    plan.observe({sites::resid_post(config).back()}, Nothing{});
+  }
+  BenchResult result;
+  result.model = model.name();
+  result.layers = config.layers;
+  result.tokens = options.tokens * options.sequences;
+  result.run = run(plan, options.run, progress);
+  result.matmul_flops = matmul_flops_per_token(config) * static_cast<double>(result.tokens);
+  result.attention_flops =
+      attention_flops(config, options.tokens) * static_cast<double>(options.sequences);
+  Threads threads(options.run.threads);
+  result.peak_flops = ops::register_peak(result.run.precision, threads);
+  result.predicted_resident = result.run.memory.total;
+  return result;
+}
+
+}  // namespace massact

@@ -1,0 +1,209 @@
+#include "train/checkpoint.h"
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "massact/base/error.h"
+#include "train/safetensors.h"
+
+namespace massact::train {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+constexpr int kKeep = 2;
+constexpr const char* kFirstMoment = "exp_avg";
+constexpr const char* kSecondMoment = "exp_avg_sq";
+
+void write_json(const fs::path& path, const Json& json) {
+  std::ofstream out(path);
+  out << json.dump(2) << '\n';
+  out.flush();
+  require(out.good(), path.string(), "expected to write this file, got an I/O error (disk full?)");
+}
+
+Json read_json(const fs::path& path) {
+  std::ifstream in(path);
+  require(in.good(), path.string(), "expected a readable JSON file");
+  Json json = Json::parse(in, nullptr, false);
+  require(!json.is_discarded(), path.string(), "expected JSON, got something else");
+  return json;
+}
+
+/// HF's GPT-2 always has biases; a bias-free model has them at zero.
+void add_zero_biases(const ModelConfig& c, at::ScalarType dtype, NamedTensors& tensors) {
+  const auto zeros = [&](const std::string& name, std::int64_t n) {
+    tensors.emplace(name, at::zeros({n}, dtype));
+  };
+  for (std::int64_t i = 0; i < c.layers; ++i) {
+    const std::string at = "transformer.h." + std::to_string(i) + ".";
+    zeros(at + "ln_1.bias", c.width);
+    zeros(at + "attn.c_attn.bias", 3 * c.width);
+    zeros(at + "attn.c_proj.bias", c.width);
+    zeros(at + "ln_2.bias", c.width);
+    zeros(at + "mlp.c_fc.bias", c.mlp);
+    zeros(at + "mlp.c_proj.bias", c.width);
+  }
+  zeros("transformer.ln_f.bias", c.width);
+}
+
+std::string step_name(std::int64_t step) { return fmt::format("step-{:08d}", step); }
+
+/// Complete checkpoints of `run`, oldest first.
+std::vector<fs::path> checkpoints(const fs::path& run) {
+  std::vector<fs::path> found;
+  if (!fs::is_directory(run)) return found;
+  for (const auto& entry : fs::directory_iterator(run)) {
+    if (entry.is_directory() && !entry.is_symlink() &&
+        entry.path().filename().string().starts_with("step-")) {
+      found.push_back(entry.path());
+    }
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+/// Points RUN/latest at `name`; the rename makes it atomic.
+void link_latest(const fs::path& run, const std::string& name) {
+  const fs::path temporary = run / ".latest";
+  fs::remove(temporary);
+  fs::create_directory_symlink(name, temporary);
+  fs::rename(temporary, run / "latest");
+}
+
+/// Names the fields in which two records differ: `lr 0.004 is not 0.001`.
+std::string differences(const Json& stored, const Json& wanted) {
+  std::string list;
+  for (const auto& [key, value] : wanted.items()) {
+    const Json other = stored.value(key, Json());
+    if (other == value) continue;
+    list += fmt::format("{}{} {} is not {}", list.empty() ? "" : "; ", key, other.dump(),
+                        value.dump());
+  }
+  return list;
+}
+
+void restore(at::Tensor target, const NamedTensors& tensors, const char* name,
+             const fs::path& path) {
+  const auto found = tensors.find(name);
+  require(found != tensors.end() && found->second.sizes() == target.sizes(), path.string(),
+          "expected {} values of {} for this model", target.numel(), name);
+  target.copy_(found->second);
+}
+
+}  // namespace
+
+void save_model(const Model& model, const fs::path& dir, at::ScalarType dtype, int bos_id) {
+  NamedTensors tensors;
+  for (const auto& spec : model.parameters().specs()) {
+    tensors.emplace(spec.name, model.parameters().at(spec.name).detach().cpu().to(dtype));
+  }
+  if (model.config().architecture == Architecture::gpt2) {
+    add_zero_biases(model.config(), dtype, tensors);
+  }
+  save_safetensors(dir / "model.safetensors", tensors);
+  write_json(dir / "config.json",
+             hf_config(model.config(), dtype == at::kBFloat16 ? "bfloat16" : "float32", bos_id));
+}
+
+void load_parameters(Model& model, const fs::path& dir) {
+  const at::NoGradGuard no_grad;
+  const fs::path path = dir / "model.safetensors";
+  NamedTensors stored = load_safetensors(path);
+  NamedTensors zeros;
+  if (model.config().architecture == Architecture::gpt2) {
+    add_zero_biases(model.config(), at::kFloat, zeros);
+  }
+  std::string problems;
+  for (const auto& spec : model.parameters().specs()) {
+    const auto found = stored.find(spec.name);
+    if (found == stored.end()) {
+      problems += " missing " + spec.name + ";";
+    } else if (found->second.sizes() != at::IntArrayRef(spec.shape)) {
+      problems += " misshaped " + spec.name + ";";
+    } else {
+      at::Tensor target = model.parameters().at(spec.name).detach();
+      target.copy_(found->second);
+      stored.erase(found);
+    }
+  }
+  for (const auto& [name, tensor] : stored) {
+    if (zeros.contains(name) && tensor.count_nonzero().item<std::int64_t>() == 0) continue;
+    problems += " unexpected " + name + ";";
+  }
+  require(problems.empty(), path.string(), "expected this model's tensors, got:{}", problems);
+}
+
+Model load_model(const fs::path& dir, at::ScalarType dtype) {
+  const fs::path config = dir / "config.json";
+  Model model(model_config_from_hf(read_json(config), config.string()), 0, at::kCPU, dtype);
+  load_parameters(model, dir);
+  return model;
+}
+
+std::optional<fs::path> CheckpointStore::latest() const {
+  const auto found = checkpoints(run_);
+  if (found.empty()) return std::nullopt;
+  return found.back();
+}
+
+void CheckpointStore::save(const Model& model, const AdamW& optimiser, const TrainerState& state,
+                           int bos_id, const std::vector<fs::path>& tokenizer_files) const {
+  const fs::path final_path = run_ / step_name(state.step);
+  const fs::path temporary = run_ / (".writing-" + step_name(state.step));
+  try {
+    fs::remove_all(temporary);
+    fs::create_directories(temporary);
+    save_model(model, temporary, at::kFloat, bos_id);
+    for (const auto& file : tokenizer_files) fs::copy_file(file, temporary / file.filename());
+    save_safetensors(temporary / "optimizer.safetensors",
+                     {{kFirstMoment, optimiser.first_moment().cpu()},
+                      {kSecondMoment, optimiser.second_moment().cpu()}});
+    write_json(temporary / "trainer.json", {{"step", state.step},
+                                            {"data", state.data_fingerprint},
+                                            {"train", to_json(state.config)}});
+    fs::remove_all(final_path);
+    fs::rename(temporary, final_path);
+    link_latest(run_, final_path.filename().string());
+  } catch (const fs::filesystem_error& error) {
+    std::error_code ignored;
+    fs::remove_all(temporary, ignored);
+    fail(final_path.string(), "expected to write a checkpoint, got: {} (earlier ones are kept)",
+         error.what());
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove_all(temporary, ignored);
+    throw;
+  }
+  const auto all = checkpoints(run_);
+  for (std::size_t i = 0; i + kKeep < all.size(); ++i) fs::remove_all(all[i]);
+}
+
+std::int64_t CheckpointStore::load(const fs::path& dir, const TrainerState& expected, Model& model,
+                                   AdamW& optimiser) {
+  const at::NoGradGuard no_grad;
+  const Json wanted_model = hf_config(model.config(), "float32", 0);
+  Json stored_model = read_json(dir / "config.json");
+  stored_model["bos_token_id"] = 0;  // follows from the data, which is compared below
+  std::string problems = differences(stored_model, wanted_model);
+  require(problems.empty(), dir.string(),
+          "expected a checkpoint of the model that --resume was given, got another: {}", problems);
+  const Json trainer = read_json(dir / "trainer.json");
+  require(trainer.is_object() && trainer.contains("train") && trainer.contains("step") &&
+              trainer["step"].is_number_integer(),
+          (dir / "trainer.json").string(), "expected the record of a training run");
+  problems = differences(trainer["train"], to_json(expected.config));
+  if (trainer.value("data", "") != expected.data_fingerprint) problems += " the data differs";
+  require(problems.empty(), dir.string(),
+          "expected a checkpoint of the same settings and data, got others: {}", problems);
+  load_parameters(model, dir);
+  const fs::path path = dir / "optimizer.safetensors";
+  const NamedTensors moments = load_safetensors(path);
+  restore(optimiser.first_moment(), moments, kFirstMoment, path);
+  restore(optimiser.second_moment(), moments, kSecondMoment, path);
+  return trainer["step"].get<std::int64_t>();
+}
+
+}  // namespace massact::train

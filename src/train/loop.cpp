@@ -1,0 +1,226 @@
+#include "train/loop.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "massact/base/clock.h"
+#include "massact/base/error.h"
+#include "massact/base/interrupt.h"
+#include "massact/base/units.h"
+#include "train/autocast.h"
+#include "train/checkpoint.h"
+#include "train/data.h"
+#include "train/metrics.h"
+#include "train/model.h"
+#include "train/monitor.h"
+#include "train/optimiser.h"
+
+namespace massact::train {
+namespace {
+
+constexpr std::int64_t kLogInterval = 10;        // steps averaged in one "train" record
+constexpr std::int64_t kMonitorSequences = 8;
+constexpr std::int64_t kEvalBatch = 16;
+
+class Loop {
+ public:
+  Loop(const RunOptions& options, const Log& log)
+      : config_(options.train),
+        log_(log),
+        data_(options.data),
+        model_(with_vocab(options.model, data_.vocab_size()), options.train.seed, options.device),
+        optimiser_(config_, model_.parameters()),
+        store_(options.out),
+        device_(options.device),
+        step_(start(options)),
+        metrics_((std::filesystem::create_directories(options.out), options.out / "metrics.jsonl"),
+                 step_) {}
+
+  void run() {
+    log_(fmt::format("{} parameters, {} tokens per step, {} training tokens",
+                     format_count(static_cast<std::uint64_t>(model_.parameters().values().numel())),
+                     tokens_per_step(), format_count(data_.train_tokens())));
+    while (step_ < config_.steps) {
+      if (interrupt_requested()) {
+        save();
+        check_interrupted();
+      }
+      train_step();
+      report();
+      if (due(config_.checkpoint_interval)) save();
+    }
+  }
+
+ private:
+  static ModelConfig with_vocab(ModelConfig config, std::int64_t vocab) {
+    config.vocab = vocab;
+    return config;
+  }
+
+  std::int64_t tokens_per_step() const {
+    return config_.batch * config_.accumulation * model_.config().context;
+  }
+
+  bool due(std::int64_t interval) const { return step_ % interval == 0 || step_ == config_.steps; }
+
+  TrainerState state() const { return {step_, config_, data_.fingerprint()}; }
+
+  /// Where to begin: 0, or the newest checkpoint's step.
+  std::int64_t start(const RunOptions& options) {
+    const auto latest = store_.latest();
+    if (!options.resume) {
+      require(!latest, options.out.string(),
+              "expected a folder without checkpoints, got {} (--resume continues it)",
+              latest ? latest->filename().string() : "");
+      return 0;
+    }
+    if (!latest) {
+      log_("no checkpoint to resume: starting at step 0");
+      return 0;
+    }
+    const std::int64_t step = CheckpointStore::load(*latest, state(), model_, optimiser_);
+    log_(fmt::format("resuming {} at step {}", latest->string(), step));
+    return step;
+  }
+
+  Batch to_device(Batch batch) const {
+    return {batch.inputs.to(device_), batch.targets.to(device_)};
+  }
+
+  at::Tensor forward(const Batch& batch) const {
+    const Autocast autocast(device_, config_.bf16);
+    return model_.loss(batch.inputs, batch.targets);
+  }
+
+  /// Forward and backward over the step's micro-batches; returns the mean loss.
+  double accumulate() {
+    double total = 0;
+    for (std::int64_t i = 0; i < config_.accumulation; ++i) {
+      const std::int64_t first = (step_ * config_.accumulation + i) * config_.batch;
+      const Batch batch = to_device(data_.train_batch(config_.seed, first, config_.batch,
+                                                      model_.config().context, config_.bos));
+      const at::Tensor loss = forward(batch) / double(config_.accumulation);
+      loss.backward();
+      total += loss.item<double>();
+    }
+    return total;
+  }
+
+  void train_step() {
+    model_.parameters().zero_gradients();
+    const double loss = accumulate();
+    const double norm = clip_gradients(model_.parameters(), config_.clip);
+    if (!std::isfinite(loss) || !std::isfinite(norm)) {
+      const auto kept = store_.latest();
+      fail("training",
+           "expected a finite loss, got loss {} and gradient norm {} at step {} (last good "
+           "checkpoint: {}; try a lower --lr)",
+           loss, norm, step_ + 1, kept ? kept->string() : "none yet");
+    }
+    optimiser_.update(learning_rate(config_, step_), step_);
+    ++step_;
+    loss_sum_ += loss;
+    norm_max_ = std::max(norm_max_, norm);
+    ++summed_;
+  }
+
+  void report() {
+    if (due(kLogInterval) || due(config_.checkpoint_interval)) report_training();
+    if (due(config_.eval_interval)) report_evaluation();
+    if (due(config_.monitor_interval)) report_monitor();
+  }
+
+  void report_training() {
+    const double tokens = double(summed_ * tokens_per_step()) / watch_.seconds();
+    const double loss = loss_sum_ / double(summed_);
+    metrics_.append({{"kind", "train"},
+                     {"step", step_},
+                     {"loss", loss},
+                     {"lr", learning_rate(config_, step_ - 1)},
+                     {"grad_norm_max", norm_max_},
+                     {"tokens_per_s", tokens}});
+    if (due(10 * kLogInterval)) {
+      log_(fmt::format("step {}/{}: loss {:.4f}, {:.0f} tokens/s, {} left", step_, config_.steps,
+                       loss, tokens,
+                       format_seconds(double((config_.steps - step_) * tokens_per_step()) /
+                                      tokens)));
+    }
+    loss_sum_ = norm_max_ = 0;
+    summed_ = 0;
+    watch_.restart();
+  }
+
+  void report_evaluation() {
+    const at::NoGradGuard no_grad;
+    double total = 0;
+    std::int64_t sequences = 0;
+    while (sequences < config_.eval_sequences) {
+      const Batch batch = to_device(
+          data_.val_batch(sequences, std::min(kEvalBatch, config_.eval_sequences - sequences),
+                          model_.config().context, config_.bos));
+      const auto n = batch.inputs.size(0);
+      if (n == 0) break;
+      total += forward(batch).item<double>() * double(n);
+      sequences += n;
+    }
+    require(sequences > 0, "val.bin", "expected at least one chunk of {} tokens, got {} tokens",
+            model_.config().context, data_.val_tokens());
+    metrics_.append({{"kind", "eval"},
+                     {"step", step_},
+                     {"loss", total / double(sequences)},
+                     {"sequences", sequences}});
+    log_(fmt::format("step {}: validation loss {:.4f}", step_, total / double(sequences)));
+    watch_.restart();
+  }
+
+  void report_monitor() {
+    const Batch batch =
+        to_device(data_.val_batch(0, kMonitorSequences, model_.config().context, config_.bos));
+    const auto readings = monitor(model_, batch);
+    metrics_.append({{"kind", "monitor"}, {"step", step_}, {"layers", to_json(readings)}});
+    const auto& peak = *std::max_element(readings.begin(), readings.end(),
+                                         [](const auto& a, const auto& b) {
+                                           return a.ratio < b.ratio;
+                                         });
+    const auto& attended = *std::max_element(
+        readings.begin(), readings.end(), [](const auto& a, const auto& b) {
+          return a.first_token_attention < b.first_token_attention;
+        });
+    log_(fmt::format(
+        "step {}: largest {:.1f} = {:.0f} x median {:.3f} at layer {} (position {}, dimension {}); "
+        "first-token attention up to {:.2f} (layer {})",
+        step_, peak.top[0].value, peak.ratio, peak.median, peak.layer, peak.top[0].position,
+        peak.top[0].dimension, attended.first_token_attention, attended.layer));
+    watch_.restart();
+  }
+
+  void save() {
+    store_.save(model_, optimiser_, state(), static_cast<int>(data_.bos_id()),
+                data_.tokenizer_files());
+    watch_.restart();
+  }
+
+  const TrainConfig config_;
+  const Log& log_;
+  Dataset data_;
+  Model model_;
+  AdamW optimiser_;
+  CheckpointStore store_;
+  at::Device device_;
+  std::int64_t step_;  // steps done
+  MetricsLog metrics_;
+  double loss_sum_ = 0;
+  double norm_max_ = 0;
+  std::int64_t summed_ = 0;
+  Stopwatch watch_;
+};
+
+}  // namespace
+
+void run_training(const RunOptions& options, const Log& log) {
+  validate(options.train);
+  Loop(options, log).run();
+}
+
+}  // namespace massact::train

@@ -1,0 +1,32 @@
+// The training loop.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "train/config.h"
+
+namespace massact::train {
+
+struct RunOptions {
+  std::filesystem::path data;  // a folder written by `prepare`
+  std::filesystem::path out;   // the run's folder
+  ModelConfig model;           // vocab is taken from the data
+  TrainConfig train;
+  bool resume = false;         // go on from the newest checkpoint in `out`
+  at::Device device = at::kCPU;
+};
+
+/// How the loop speaks: one line per report, for a person.
+using Log = std::function<void(const std::string&)>;
+
+/// Trains until `options.train.steps`; writes checkpoints and metrics.jsonl into `options.out`.
+/// Throws Error when the loss is no longer finite (the last checkpoint stays), when `out` holds a
+/// run and `resume` is not set, when it holds another run and `resume` is set. On an interrupt
+/// request it writes a checkpoint and throws Interrupted.
+void run_training(const RunOptions& options, const Log& log);
+
+}  // namespace massact::train

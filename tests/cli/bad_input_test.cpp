@@ -1,0 +1,206 @@
+// Files that lie, disks that are full, users who change their mind: one clear error each, the right
+// exit status, and nothing that looks like a result.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "cli/models.h"
+#include "cli/program.h"
+
+namespace massact::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+
+class BadInput : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fresh_folder();
+    model_ = copy_of_planted(folder_);
+    out_ = folder_ / "results";
+  }
+
+  Outcome scan(const Arguments& more = {}, const RunSettings& settings = {}) const {
+    Arguments line = {"scan", model_.string(), "--out", out_.string(), "--seq-len", "64"};
+    const bool has_input = !more.empty() && (more[0] == "--text" || more[0] == "--tokens");
+    if (!has_input) line.insert(line.end(), {"--text", kText.string()});
+    line.insert(line.end(), more.begin(), more.end());
+    return massact(line, settings);
+  }
+
+  // One line on stderr, nothing on stdout, no result.
+  void expect_refused(const Outcome& outcome, const std::vector<std::string>& said) const {
+    EXPECT_EQ(outcome.status, 1) << outcome.err;
+    EXPECT_THAT(outcome.err, StartsWith("massact: ["));
+    EXPECT_THAT(outcome.out, IsEmpty());
+    for (const std::string& word : said) EXPECT_THAT(outcome.err, HasSubstr(word));
+    EXPECT_FALSE(fs::exists(out_ / "scan.json"));
+    if (fs::exists(out_)) {
+      EXPECT_TRUE(fs::is_empty(out_)) << "left something behind";
+    }
+  }
+
+  json config() const { return json::parse(read_file(model_ / "config.json")); }
+  void set_config(const json& config) const { write_file(model_ / "config.json", config.dump()); }
+
+  std::string weights() const { return read_file(model_ / "model.safetensors"); }
+  void set_weights(std::string_view bytes) const {
+    write_file(model_ / "model.safetensors", bytes);
+  }
+
+  // Byte offset in the file of a tensor's first element.
+  static std::size_t offset_of(const std::string& file, const std::string& tensor) {
+    std::uint64_t header = 0;
+    std::memcpy(&header, file.data(), sizeof header);
+    const json entries = json::parse(file.substr(8, header));
+    return 8 + header + entries.at(tensor).at("data_offsets").at(0).get<std::size_t>();
+  }
+
+  fs::path folder_;
+  fs::path model_;
+  fs::path out_;
+};
+
+TEST_F(BadInput, NoSuchModel) {
+  fs::remove_all(model_);
+  expect_refused(scan(), {model_.string()});
+}
+
+TEST_F(BadInput, TruncatedWeights) {
+  const std::string bytes = weights();
+  set_weights(std::string_view(bytes).substr(0, bytes.size() - 100));
+  expect_refused(scan(), {"model.safetensors", "expected", "got"});
+}
+
+TEST_F(BadInput, HeaderLongerThanTheFile) {
+  std::string bytes = weights();
+  const std::uint64_t length = std::uint64_t{1} << 60;
+  std::memcpy(bytes.data(), &length, sizeof length);
+  set_weights(bytes);
+  expect_refused(scan(), {"model.safetensors", "header"});
+}
+
+TEST_F(BadInput, EmptyWeights) {
+  set_weights("");
+  expect_refused(scan(), {"model.safetensors"});
+}
+
+TEST_F(BadInput, MissingShards) {
+  fs::remove(model_ / "model.safetensors");
+  write_file(model_ / "model.safetensors.index.json",
+             R"({"metadata": {}, "weight_map": {"a": "model-00001-of-00002.safetensors",
+                 "b": "model-00002-of-00002.safetensors"}})");
+  expect_refused(scan(), {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"});
+}
+
+TEST_F(BadInput, UnsupportedFamilyListsWhatIsSupported) {
+  json changed = config();
+  changed["model_type"] = "perceiver";
+  set_config(changed);
+  expect_refused(scan(), {"config.json", "perceiver", "llama", "gpt2"});
+}
+
+TEST_F(BadInput, ConfigThatIsNoJson) {
+  write_file(model_ / "config.json", "{\"hidden_size\": 32,");
+  expect_refused(scan(), {"config.json"});
+}
+
+TEST_F(BadInput, ConfigThatContradictsTheWeights) {
+  json changed = config();
+  changed["intermediate_size"] = 64;
+  set_config(changed);
+  expect_refused(scan(), {"mlp", "64", "48"});
+}
+
+TEST_F(BadInput, NotANumberInTheWeightsNamesTheLayer) {
+  std::string bytes = weights();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::memcpy(bytes.data() + offset_of(bytes, "model.layers.3.mlp.down_proj.weight"), &nan,
+              sizeof nan);
+  set_weights(bytes);
+  const Outcome outcome = scan();
+  expect_refused(outcome, {"blocks.3"});
+}
+
+TEST_F(BadInput, EmptyText) {
+  const fs::path text = folder_ / "empty.txt";
+  write_file(text, "");
+  expect_refused(scan({"--text", text.string()}), {"empty.txt"});
+}
+
+TEST_F(BadInput, NoSuchText) {
+  expect_refused(scan({"--text", (folder_ / "missing.txt").string()}), {"missing.txt"});
+}
+
+TEST_F(BadInput, TokenOutOfRange) {
+  const fs::path tokens = folder_ / "tokens.npy";
+  std::string header = "{'descr': '<i4', 'fortran_order': False, 'shape': (3,), }";
+  header.resize(117, ' ');
+  header += '\n';
+  std::string bytes =
+      std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header;
+  for (const std::int32_t id : {1, 349, 2}) {
+    bytes.append(reinterpret_cast<const char*>(&id), sizeof id);
+  }
+  write_file(tokens, bytes);
+  expect_refused(scan({"--tokens", tokens.string()}), {"349"});
+}
+
+TEST_F(BadInput, TooLittleMemorySaysHowMuchIsNeeded) {
+  const Outcome outcome = scan({"--memory", "4096"});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("--memory"));
+}
+
+TEST_F(BadInput, OutIsAFile) {
+  write_file(folder_ / "file", "mine");
+  const Outcome outcome = scan({"--out", (folder_ / "file").string()});
+  EXPECT_EQ(outcome.status, 1) << outcome.err;
+  EXPECT_EQ(read_file(folder_ / "file"), "mine");
+}
+
+TEST_F(BadInput, FullDiskLeavesNoPartialReport) {
+  RunSettings settings;
+  settings.largest_file = 1000;
+  expect_refused(scan({}, settings), {out_.string()});
+}
+
+TEST_F(BadInput, FullDiskLeavesNoPartialTrace) {
+  RunSettings settings;
+  settings.largest_file = 1000;
+  const fs::path file = folder_ / "trace.safetensors";
+  const Outcome outcome = massact({"trace", model_.string(), "--site", "resid_post", "--text",
+                                   kText.string(), "--out", file.string()},
+                                  settings);
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("trace.safetensors"));
+  EXPECT_FALSE(fs::exists(file));
+}
+
+TEST_F(BadInput, InterruptStopsWithoutAResult) {
+  RunSettings settings;
+  settings.input = read_file(kText);
+  RunningProgram program({"scan", model_.string(), "--text", "-", "--out", out_.string()},
+                         settings);
+  // It waits for its text; what it is told meanwhile it must notice in the run.
+  ASSERT_TRUE(program.wait_until_handled(SIGINT));
+  kill(program.pid(), SIGINT);
+  const Outcome outcome = program.finish();
+  EXPECT_EQ(outcome.status, 130) << outcome.err;
+  EXPECT_THAT(outcome.err, StartsWith("massact: [interrupted]"));
+  EXPECT_THAT(outcome.out, IsEmpty());
+  EXPECT_FALSE(fs::exists(out_));
+}
+
+}  // namespace
+}  // namespace massact::testing

@@ -1,0 +1,32 @@
+#!/bin/sh
+# The main job on what is at hand: tools/demo.sh PROGRAM
+# The project's own models if they are there, else a small real one from ../shared, else the tiny
+# model with planted massive activations that the tests use.
+set -eu
+program=$1
+
+scan() {
+  out=massact-out/$1
+  shift
+  echo
+  echo "\$ massact scan $*"
+  "$program" scan "$@" --out "$out" --quiet
+  reports="${reports:-}  $out/scan.json"
+}
+
+reports=
+if [ -f models/mini-llama/config.json ]; then
+  scan mini-llama models/mini-llama
+  if [ -f models/mini-llama-eab/config.json ]; then
+    echo
+    echo "The same model trained with an explicit attention bias:"
+    scan mini-llama-eab models/mini-llama-eab
+  fi
+elif [ -f "${MASSACT_SHARED:-}/data/stories260K/stories260K.bin" ]; then
+  scan stories260K "$MASSACT_SHARED/data/stories260K/stories260K.bin"
+else
+  scan planted tests/golden/models/planted --text tests/golden/texts/harbour.txt --seq-len 64
+fi
+
+echo
+echo "Reports (JSON, with CSV tables beside them):$reports"
