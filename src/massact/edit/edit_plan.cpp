@@ -118,7 +118,8 @@ void read_positions(const JsonObject& json, EditSpec& spec) {
       fail_usage(json.where("positions"), "expected at least one position, got none");
     }
     for (const std::int64_t position : spec.positions.index) {
-      if (position < 0) fail_usage(json.where("positions"), "expected positions from 0, got {}", position);
+      if (position < 0)
+        fail_usage(json.where("positions"), "expected positions from 0, got {}", position);
     }
     return;
   }
@@ -167,8 +168,9 @@ void read_quantisation(const JsonObject& json, EditSpec& spec) {
                  : massive == "kept" ? MassiveScalars::kept
                                      : MassiveScalars::mean;
   if (spec.found || json.has("positions") || !spec.dimensions.empty()) {
-    fail_usage(json.where("positions"), "quantise works on whole rows: expected neither positions "
-                                        "nor dimensions");
+    fail_usage(json.where("positions"),
+               "quantise works on whole rows: expected neither positions "
+               "nor dimensions");
   }
   for (const Site site : spec.sites) {
     if (!is_block_site(site.kind)) {

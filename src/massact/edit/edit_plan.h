@@ -22,15 +22,15 @@ enum class MassiveScalars : std::uint8_t { in, kept, mean };
 
 /// One edit of activations, possibly at several sites.
 struct EditSpec {
-  std::string where;        ///< "plan.json: variants[0].edits[1]", for errors
+  std::string where;  ///< "plan.json: variants[0].edits[1]", for errors
   std::vector<Site> sites;
-  bool found = false;       ///< the scalars that meet the rule at the site's layer; else `positions`
+  bool found = false;  ///< the scalars that meet the rule at the site's layer; else `positions`
   Positions positions;
   std::vector<std::int64_t> dimensions;  ///< empty: all
   Action action = Action::zero;
-  double amount = 0.0;      ///< value, factor, limit or sigma
-  bool relative = false;    ///< noise
-  int bits = 8;             ///< quantise
+  double amount = 0.0;    ///< value, factor, limit or sigma
+  bool relative = false;  ///< noise
+  int bits = 8;           ///< quantise
   bool per_token = true;
   MassiveScalars massive = MassiveScalars::in;
 

@@ -126,14 +126,14 @@ Change clamp(float limit) {
 }
 
 Change noise(double sigma, bool relative, std::uint64_t seed) {
-  return {fmt::format("noise {}{}", sigma, relative ? " relative" : ""),
-          [=](float value, const Place& place) {
-            const std::uint64_t hash = mix(seed, static_cast<std::uint64_t>(place.sequence),
-                                           place.position, place.dimension);
-            const double scale = relative ? std::abs(static_cast<double>(value)) : 1.0;
-            return static_cast<float>(static_cast<double>(value) +
-                                      sigma * scale * normal_from(hash));
-          }};
+  return {
+      fmt::format("noise {}{}", sigma, relative ? " relative" : ""),
+      [=](float value, const Place& place) {
+        const std::uint64_t hash =
+            mix(seed, static_cast<std::uint64_t>(place.sequence), place.position, place.dimension);
+        const double scale = relative ? std::abs(static_cast<double>(value)) : 1.0;
+        return static_cast<float>(static_cast<double>(value) + sigma * scale * normal_from(hash));
+      }};
 }
 
 void Means::add(const std::string& position_class, std::int64_t dimension, double value) {

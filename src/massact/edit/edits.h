@@ -66,7 +66,7 @@ struct Quantisation {
   /// What happens to the scalars of `apart`: they neither set the step nor are rounded, and keep
   /// their value or become their mean. Null: nothing is apart.
   std::shared_ptr<const Selector> apart;
-  std::shared_ptr<const Means> means;             ///< with `labels`: the scalars apart become it
+  std::shared_ptr<const Means> means;  ///< with `labels`: the scalars apart become it
   std::shared_ptr<const PositionLabels> labels;
 };
 std::unique_ptr<Edit> quantise(Quantisation options, std::int64_t prefix_rows);

@@ -100,8 +100,8 @@ class ByList final : public Selector {
 
 class NearMedian final : public Selector {
  public:
-  NearMedian(std::shared_ptr<const ScalarLists> instead_of,
-             std::map<std::int64_t, double> medians, std::int64_t prefix_rows)
+  NearMedian(std::shared_ptr<const ScalarLists> instead_of, std::map<std::int64_t, double> medians,
+             std::int64_t prefix_rows)
       : instead_of_(std::move(instead_of)),
         medians_(std::move(medians)),
         prefix_rows_(prefix_rows) {}

@@ -28,8 +28,7 @@ using ScalarLists = std::map<std::int64_t, std::vector<Scalar>>;
 class Selector {
  public:
   /// Receives a position and dimensions in it, ascending. `dimensions` is valid during the call.
-  using Use =
-      std::function<void(std::int64_t position, std::span<const std::int64_t> dimensions)>;
+  using Use = std::function<void(std::int64_t position, std::span<const std::int64_t> dimensions)>;
 
   virtual ~Selector() = default;
   /// Calls `use` for the rows of `view` that have chosen scalars, ascending. May read the values.
@@ -45,8 +44,8 @@ std::int64_t first_position_of(const SiteView& view, std::int64_t prefix_rows);
 struct Positions {
   enum class Kind : std::uint8_t { all, position_class, index };
   Kind kind = Kind::all;
-  std::string position_class;        ///< for position_class
-  std::vector<std::int64_t> index;   ///< for index, ascending
+  std::string position_class;       ///< for position_class
+  std::vector<std::int64_t> index;  ///< for index, ascending
 
   std::string description() const;
 };

@@ -125,7 +125,8 @@ Model with_weight_edits(const Model& model, const std::vector<WeightEdit>& edits
   std::set<std::pair<std::string, std::int64_t>> touched;
   for (const WeightEdit& edit : edits) {
     if (!weights.has(edit.weight)) {
-      fail_usage(edit.where, "expected a weight of this model, got '{}' (massact inspect lists them)",
+      fail_usage(edit.where,
+                 "expected a weight of this model, got '{}' (massact inspect lists them)",
                  edit.weight);
     }
     const std::string name = weights.source_name(edit.weight);
@@ -138,12 +139,12 @@ Model with_weight_edits(const Model& model, const std::vector<WeightEdit>& edits
       scale_element(tensor, element, edit.prune_rows > 0 ? 0.0 : edit.factor, edit.where);
     }
   }
-  Model::Parts parts{.config = model.config(),
-                     .weights = weights.with_source(
-                         std::make_shared<EditedWeights>(model, std::move(changed))),
-                     .path = model.path(),
-                     .name = model.name(),
-                     .tokenizer = {}};
+  Model::Parts parts{
+      .config = model.config(),
+      .weights = weights.with_source(std::make_shared<EditedWeights>(model, std::move(changed))),
+      .path = model.path(),
+      .name = model.name(),
+      .tokenizer = {}};
   if (model.has_tokenizer()) {
     parts.tokenizer = {std::make_shared<Model>(model), &model.tokenizer()};
   }

@@ -11,7 +11,7 @@ namespace massact::edit {
 
 /// Changes one weight tensor, named canonically ("blocks.1.mlp.W_out") as it lies in the file.
 struct WeightEdit {
-  std::string where;   ///< for errors
+  std::string where;  ///< for errors
   std::string weight;
   std::int64_t row = -1, column = -1;  ///< one element, multiplied by `factor` …
   double factor = 0.0;

@@ -36,8 +36,7 @@ struct Answers {
   std::vector<double> acc, acc_norm, acc_bytes;
 };
 /// `scores`: those of choice_windows(items)'s windows.
-Answers answers_of(std::span<const MultipleChoiceItem> items,
-                   std::span<const WindowScores> scores);
+Answers answers_of(std::span<const MultipleChoiceItem> items, std::span<const WindowScores> scores);
 Accuracy accuracy_of(const Answers& answers);
 
 }  // namespace massact::eval

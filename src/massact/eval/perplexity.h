@@ -66,8 +66,8 @@ Perplexity perplexity_of(Convention convention, std::span<const WindowScores> sc
 /// How far a variant's predictions are from the original's, over the scored rows.
 struct Divergence {
   std::int64_t rows = 0;
-  Estimate mean_kl;         ///< KL(original ‖ variant), nats; error over windows
-  double p99_kl = 0.0;      ///< 99th percentile (lower order statistic)
+  Estimate mean_kl;     ///< KL(original ‖ variant), nats; error over windows
+  double p99_kl = 0.0;  ///< 99th percentile (lower order statistic)
   double max_kl = 0.0;
   Estimate top1_agreement;  ///< share of rows with the same most likely token; error over windows
 };

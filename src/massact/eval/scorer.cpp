@@ -108,9 +108,9 @@ class Scorer final : public Observer {
   }
 
   void compare(const SiteView& view, Threads& threads) {
-    require(reference_->sequence == view.sequence &&
-                reference_->first_position == view.first_position,
-            "scorer", "expected the original's logits of the same piece first");
+    require(
+        reference_->sequence == view.sequence && reference_->first_position == view.first_position,
+        "scorer", "expected the original's logits of the same piece first");
     const std::int64_t skipped =
         std::clamp<std::int64_t>(window(view).first_row - view.first_position, 0, view.values.rows);
     WindowScores& out = scores(view);
@@ -118,8 +118,8 @@ class Scorer final : public Observer {
     out.divergences.resize(before + static_cast<std::size_t>(view.values.rows - skipped));
     threads.parallel_for(view.values.rows - skipped, [&](std::int64_t i, int) {
       const std::int64_t row = skipped + i;
-      out.divergences[before + static_cast<std::size_t>(i)] = reference_->divergence_from(
-          row, view.values, log_sums_[static_cast<std::size_t>(row)]);
+      out.divergences[before + static_cast<std::size_t>(i)] =
+          reference_->divergence_from(row, view.values, log_sums_[static_cast<std::size_t>(row)]);
     });
     for (auto r = static_cast<std::size_t>(skipped); r < best_.size(); ++r) {
       out.agreements += best_[r] == reference_->best[r];

@@ -36,7 +36,9 @@ class ScoreBoard {
   static ScoreBoard attach(Plan& plan, std::shared_ptr<const std::vector<Window>> windows);
 
   /// By stream (0: the original).
-  const StreamScores& of(int stream) const { return *streams_.at(static_cast<std::size_t>(stream)); }
+  const StreamScores& of(int stream) const {
+    return *streams_.at(static_cast<std::size_t>(stream));
+  }
 
  private:
   std::vector<std::shared_ptr<StreamScores>> streams_;

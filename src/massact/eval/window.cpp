@@ -82,8 +82,8 @@ std::vector<Window> rolling_windows(Ids ids, std::int64_t seq_len, std::int32_t 
   for (std::int64_t done = 0; done < last;) {
     const std::int64_t end = std::min(done + seq_len, last);
     const std::int64_t begin = std::max<std::int64_t>(0, end - seq_len);
-    windows.push_back(window_of(part(stream, begin, end), done + 1 - begin,
-                                part(stream, done + 1, end + 1)));
+    windows.push_back(
+        window_of(part(stream, begin, end), done + 1 - begin, part(stream, done + 1, end + 1)));
     done = end;
   }
   return windows;
@@ -94,8 +94,8 @@ Window continuation_window(Ids context, Ids continuation, std::int64_t max_posit
           "expected a context and a continuation of at least one token each, got {} and {}",
           context.size(), continuation.size());
   require(std::ssize(continuation) <= max_positions, "request",
-          "expected a continuation of at most {} tokens (the model's limit), got {}",
-          max_positions, continuation.size());
+          "expected a continuation of at most {} tokens (the model's limit), got {}", max_positions,
+          continuation.size());
   std::vector<std::int32_t> all(context.begin(), context.end());
   all.insert(all.end(), continuation.begin(), continuation.end());
   const std::int64_t count = std::ssize(all);

@@ -28,9 +28,9 @@ std::optional<std::int32_t> chunk_bos(const Model& model, const PerplexityReques
 
 std::shared_ptr<const PositionLabels> labels_for(const Model& model, const MeasureSet& set,
                                                  const AblateOptions& options) {
-  return std::make_shared<const TokenLabels>(
-      eval::sequences_of(set.windows()), model.has_tokenizer() ? &model.tokenizer() : nullptr,
-      options.classes, model.config().prefix_rows());
+  return std::make_shared<const TokenLabels>(eval::sequences_of(set.windows()),
+                                             model.has_tokenizer() ? &model.tokenizer() : nullptr,
+                                             options.classes, model.config().prefix_rows());
 }
 
 // Passes of the original that the run takes: a fork at layer l costs (L − l)/L more.
@@ -160,16 +160,17 @@ CalibrationSplit split_text(const Model& model, TokenStreams streams,
       result.calibration.push_back(std::move(chunk));
     }
   }
-  require(!result.calibration.empty(), calibration.names(),
-          "expected a calibration text of at least one full window of {} tokens, got {} tokens (use "
-          "a smaller --seq-len)",
-          request.seq_len, calibration.token_count());
+  require(
+      !result.calibration.empty(), calibration.names(),
+      "expected a calibration text of at least one full window of {} tokens, got {} tokens (use "
+      "a smaller --seq-len)",
+      request.seq_len, calibration.token_count());
   // A window counts as seen if the evaluation text has its first tokens anywhere.
   const std::int64_t probe = std::min<std::int64_t>(request.seq_len - (bos ? 1 : 0), 32);
   for (const Plan::Tokens& chunk : result.calibration) {
     const auto begin = chunk.begin() + (bos ? 1 : 0);
-    result.split.overlap += std::any_of(
-        streams.streams.begin(), streams.streams.end(), [&](const TokenStream& stream) {
+    result.split.overlap +=
+        std::any_of(streams.streams.begin(), streams.streams.end(), [&](const TokenStream& stream) {
           return std::search(stream.ids.begin(), stream.ids.end(), begin, begin + probe) !=
                  stream.ids.end();
         });
@@ -211,10 +212,10 @@ AblateResult run_ablate(const Model& model, const MeasureSet& set, const Calibra
     result.warnings.insert(result.warnings.end(), notes.begin(), notes.end());
   }
   Plan probe(model, sequences);  // with the prefix rows that edits will see
-  auto variants = options.plan
-                      ? planned_variants(context, probe.sequences(), options, model.config())
-                      : automatic_variants(*result.targets, context, options, model.config(),
-                                           result.warnings);
+  auto variants =
+      options.plan
+          ? planned_variants(context, probe.sequences(), options, model.config())
+          : automatic_variants(*result.targets, context, options, model.config(), result.warnings);
   Ablation(model, set, options, progress).run(std::move(variants), result);
   result.verdicts = verdicts_of(result);
   return result;

@@ -31,18 +31,27 @@ struct AblateOptions {
 
 /// What a row of the causal table is.
 enum class VariantKind : std::uint8_t {
-  original, zero, mean, random, near_median, outlier_features, one_finding, sweep, each_layer, plan
+  original,
+  zero,
+  mean,
+  random,
+  near_median,
+  outlier_features,
+  one_finding,
+  sweep,
+  each_layer,
+  plan
 };
 
 /// A row of the causal table.
 struct VariantRow {
   std::string name;
   VariantKind kind = VariantKind::plan;
-  std::string description;
+  std::string description = {};
   int layer = -1;            ///< the edited layer as users count; -1: none or several
   double factor = 0.0;       ///< sweep
   std::int64_t scalars = 0;  ///< values set in the whole run
-  Measures measures;
+  Measures measures = {};
 };
 
 /// Where means and measures come from.
@@ -67,7 +76,8 @@ struct AblateResult {
   /// One sentence about all targets, one about each where it was ablated alone.
   std::vector<std::string> verdicts;
   std::vector<std::string> warnings;
-  double forward_passes = 0.0;  ///< of the run with variants, in passes of the original: 1 + Σ(L−l)/L
+  double forward_passes =
+      0.0;  ///< of the run with variants, in passes of the original: 1 + Σ(L−l)/L
 };
 
 /// Streams cut into the sequences that calibrate and the streams that are evaluated.

@@ -51,7 +51,8 @@ std::string TokenLabels::text_of(std::int64_t sequence, std::int64_t begin,
                                  std::int64_t end) const {
   const auto count = std::ssize(sequences_.at(static_cast<std::size_t>(sequence)));
   std::string text;
-  for (std::int64_t p = std::max(begin, prefix_rows_); p < std::min(end, count + prefix_rows_); ++p) {
+  for (std::int64_t p = std::max(begin, prefix_rows_); p < std::min(end, count + prefix_rows_);
+       ++p) {
     text += token_text(sequence, p);
   }
   return text;

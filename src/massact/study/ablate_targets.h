@@ -17,16 +17,16 @@ namespace massact {
 
 /// One finding as an ablation uses it.
 struct AblationTarget {
-  Finding finding;                ///< over calibration and evaluation sequences
-  double mean = 0.0;              ///< signed, over the calibration sequences at the edited layer
-  std::int64_t mean_count = 0;    ///< n of that mean; 0: it met the rule nowhere there
+  Finding finding;              ///< over calibration and evaluation sequences
+  double mean = 0.0;            ///< signed, over the calibration sequences at the edited layer
+  std::int64_t mean_count = 0;  ///< n of that mean; 0: it met the rule nowhere there
 };
 
 struct Targets {
-  FindingSet findings;            ///< by the rule that found something
-  Label label = Label::massive;   ///< not_massive: candidates, the largest values there are
-  int layer = 0;                  ///< the first at which a target appears
-  std::vector<AblationTarget> targets;        ///< those that appear at `layer`
+  FindingSet findings;                  ///< by the rule that found something
+  Label label = Label::massive;         ///< not_massive: candidates, the largest values there are
+  int layer = 0;                        ///< the first at which a target appears
+  std::vector<AblationTarget> targets;  ///< those that appear at `layer`
   std::vector<std::int64_t> outlier_dimensions;  ///< Dettmers's, by falling share of tokens
 
   /// Of the evaluation sequences, numbered as in their plan, by layer.

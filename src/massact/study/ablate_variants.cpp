@@ -130,8 +130,8 @@ class Builder {
       const AblationTarget& target = targets_.targets[i];
       const SelectorPtr selector = one_target(target, found);
       if (selector == nullptr) continue;
-      add({.name = fmt::format("zero {} {}", target.finding.position_class,
-                               target.finding.dimension),
+      add({.name =
+               fmt::format("zero {} {}", target.finding.position_class, target.finding.dimension),
            .kind = VariantKind::one_finding},
           {selector}, edit::zero());
     }
@@ -200,10 +200,10 @@ std::vector<Variant> planned_variants(const edit::EditContext& context,
     for (const edit::WeightEdit& edit : spec.weights) {
       auto& text = variant.row.description;
       text += text.empty() ? "" : "; ";
-      text += edit.prune_rows > 0
-                  ? fmt::format("prune the {} heaviest rows of {}", edit.prune_rows, edit.weight)
-                  : fmt::format("{}[{}, {}] times {}", edit.weight, edit.row, edit.column,
-                                edit.factor);
+      text +=
+          edit.prune_rows > 0
+              ? fmt::format("prune the {} heaviest rows of {}", edit.prune_rows, edit.weight)
+              : fmt::format("{}[{}, {}] times {}", edit.weight, edit.row, edit.column, edit.factor);
     }
     variant.row.layer = std::max(layer, -1);
     variants.push_back(std::move(variant));

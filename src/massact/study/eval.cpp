@@ -48,8 +48,9 @@ std::optional<std::int32_t> MeasureSet::effective_bos(const Model& model,
   const auto bos = tokenizer != nullptr ? tokenizer->bos() : std::nullopt;
   if (request.convention == Convention::lm_eval) {
     if (request.bos == BosPolicy::never) {
-      fail_usage("--bos", "expected auto or yes with --ppl lm-eval, got no (its first window always "
-                          "begins with the prefix token)");
+      fail_usage("--bos",
+                 "expected auto or yes with --ppl lm-eval, got no (its first window always "
+                 "begins with the prefix token)");
     }
     return needed(bos || tokenizer == nullptr ? bos : tokenizer->eos());
   }
@@ -95,9 +96,9 @@ void MeasureSet::add(const Model& model, const TokenStreams& streams,
 
 void MeasureSet::add(const Model& model, TaskRequest task, BosPolicy bos) {
   const Tokenizer& tokenizer = model.tokenizer();
-  const bool adds = bos == BosPolicy::always || (bos == BosPolicy::automatic && tokenizer.adds_bos());
-  auto choices =
-      eval::choice_windows(task.items, tokenizer, model.config().max_positions, adds);
+  const bool adds =
+      bos == BosPolicy::always || (bos == BosPolicy::automatic && tokenizer.adds_bos());
+  auto choices = eval::choice_windows(task.items, tokenizer, model.config().max_positions, adds);
   tasks_.push_back({std::move(task), adds, std::ssize(windows_), std::ssize(choices.windows),
                     choices.truncated});
   std::move(choices.windows.begin(), choices.windows.end(), std::back_inserter(windows_));
@@ -116,8 +117,7 @@ Measures measures_of(const MeasureSet& set, const eval::StreamScores& scores,
         eval::losses_of(convention, part(*original, text.first, text.count))));
   }
   for (const auto& task : set.tasks()) {
-    const auto answers =
-        eval::answers_of(task.request.items, part(scores, task.first, task.count));
+    const auto answers = eval::answers_of(task.request.items, part(scores, task.first, task.count));
     measures.accuracies.push_back(eval::accuracy_of(answers));
     if (original == nullptr) continue;
     const auto before =
@@ -156,9 +156,9 @@ std::vector<std::string> warnings_of(const MeasureSet& set) {
   std::vector<std::string> warnings;
   for (const auto& text : set.texts()) {
     if (text.count < 2) {
-      warnings.push_back(fmt::format(
-          "perplexity {} has only one window: no standard error can be given",
-          name_of(text.request.convention)));
+      warnings.push_back(
+          fmt::format("perplexity {} has only one window: no standard error can be given",
+                      name_of(text.request.convention)));
     }
     if (!text.whole) {
       warnings.push_back(fmt::format(

@@ -75,7 +75,8 @@ class MeasureSet {
 struct Measures {
   std::vector<eval::Perplexity> perplexities;
   std::vector<eval::Accuracy> accuracies;
-  std::optional<eval::Divergence> divergence;  ///< variants only; over all texts' windows (or tasks')
+  std::optional<eval::Divergence>
+      divergence;  ///< variants only; over all texts' windows (or tasks')
 
   // Against the original, variants only.
   std::vector<eval::Estimate> loss_changes;  ///< nats per token, paired
