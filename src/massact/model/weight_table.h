@@ -94,6 +94,12 @@ class BoundWeights {
   void release(std::string_view prefix) const;
 
   const WeightSource& source() const { return *source_; }
+  /// The same bindings on another source with the same tensors (their values may differ).
+  BoundWeights with_source(std::shared_ptr<const WeightSource> source) const {
+    BoundWeights bound = *this;
+    bound.source_ = std::move(source);
+    return bound;
+  }
   /// Tensors of the file that are not used, each with the reason.
   const std::vector<std::pair<std::string, std::string>>& ignored() const { return ignored_; }
 
