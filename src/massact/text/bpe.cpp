@@ -54,6 +54,12 @@ std::optional<std::int32_t> BpeModel::find(std::string_view piece) const {
   return it->second;
 }
 
+bool BpeModel::can_cut(std::string_view left, std::string_view right) const {
+  const auto first = find(left);
+  const auto second = find(right);
+  return !options_.ignore_merges && first && second && neighbours_.find(*first, *second) == nullptr;
+}
+
 // The first symbols with which token `id` can begin (or end) in a word.
 std::vector<std::int32_t> BpeModel::edge_symbols(std::int32_t id, bool last) const {
   std::vector<std::int32_t> symbols;

@@ -51,6 +51,8 @@ class BpeModel {
   std::int64_t size() const { return size_; }
   const std::string& piece(std::int32_t id) const { return pieces_[static_cast<std::size_t>(id)]; }
   std::optional<std::int32_t> find(std::string_view piece) const;
+  /// True if words can be cut between these two characters without changing their tokens.
+  bool can_cut(std::string_view left, std::string_view right) const;
 
  private:
   friend class BpeEncoder;

@@ -1,12 +1,18 @@
 #include "massact/text/bpe_tokenizer.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include "massact/base/error.h"
 #include "massact/base/interrupt.h"
 #include "massact/text/utf8.h"
 
 namespace massact {
+namespace {
+
+constexpr std::size_t kBlockBytes = 1 << 18;
+
+}  // namespace
 
 // What one call of encode works with.
 struct BpeTokenizer::Run {
@@ -38,6 +44,11 @@ BpeTokenizer::BpeTokenizer(BpeTokenizerParts parts)
   }
   raw_tokens_ = AddedTokens(std::move(raw));
   normalized_tokens_ = AddedTokens(std::move(normalized));
+  if (normalized_tokens_.empty() && parts_.normalizer.changes_spaces_only() &&
+      parts_.pre_tokenizer.keeps_whole()) {
+    const AlignedText space = parts_.normalizer.apply(AlignedText(" "), false);
+    inner_space_ = parts_.pre_tokenizer.prepare(space).view();
+  }
 }
 
 Encoding BpeTokenizer::encode(std::string_view text, std::int64_t enough) const {
@@ -54,8 +65,32 @@ Encoding BpeTokenizer::encode(std::string_view text, std::int64_t enough) const 
   return std::move(run.encoding);
 }
 
+// Texts without pre-tokenizer are worked on in blocks, so that the start of a long one is there at
+// once: a block ends before a space that no merge crosses.
 bool BpeTokenizer::encode_section(const AlignedText& section, Run& run) const {
-  const AlignedText normal = parts_.normalizer.apply(section);
+  for (std::size_t begin = 0; begin < section.view().size();) {
+    const std::size_t end = block_end(section.view(), begin);
+    const AlignedText block =
+        section.slice(static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end));
+    if (!encode_block(block, begin == 0, run)) return false;
+    begin = end;
+  }
+  return true;
+}
+
+std::size_t BpeTokenizer::block_end(std::string_view section, std::size_t begin) const {
+  if (inner_space_.empty()) return section.size();
+  for (std::size_t at = begin + kBlockBytes; at < section.size(); ++at) {
+    const auto before = static_cast<unsigned char>(section[at - 1]);
+    if (section[at] == ' ' && before < 0x80 && std::isalnum(before) != 0 &&
+        parts_.model.can_cut(section.substr(at - 1, 1), inner_space_))
+      return at;
+  }
+  return section.size();
+}
+
+bool BpeTokenizer::encode_block(const AlignedText& block, bool at_start, Run& run) const {
+  const AlignedText normal = parts_.normalizer.apply(block, at_start);
   return normalized_tokens_.split(normal.view(),
                                   [&](std::size_t begin, std::size_t end, const AddedToken* token) {
                                     const auto first = static_cast<std::int64_t>(begin);

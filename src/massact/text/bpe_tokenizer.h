@@ -50,6 +50,8 @@ class BpeTokenizer final : public Tokenizer {
  private:
   struct Run;
   bool encode_section(const AlignedText& section, Run& run) const;
+  bool encode_block(const AlignedText& block, bool at_start, Run& run) const;
+  std::size_t block_end(std::string_view section, std::size_t begin) const;
   bool encode_piece(const AlignedText& piece, Run& run) const;
   std::string token_bytes(std::int32_t id) const;
 
@@ -58,6 +60,7 @@ class BpeTokenizer final : public Tokenizer {
   AddedTokens normalized_tokens_;  // looked for in the normalised text
   std::unordered_map<std::int32_t, std::string> other_text_;
   std::int64_t vocab_size_ = 0;
+  std::string inner_space_;  // what a space inside a text becomes; empty: texts cannot be cut
 };
 
 }  // namespace massact

@@ -98,13 +98,24 @@ AlignedText prepend(const AlignedText& text, std::string_view prefix) {
   return writer.finish();
 }
 
-AlignedText Normalizer::apply(const AlignedText& text) const {
+bool Normalizer::changes_spaces_only() const {
+  for (const Step& step : steps_) {
+    if (std::holds_alternative<UnicodeForm>(step)) return false;
+    const auto* replacement = std::get_if<Replace>(&step);
+    if (replacement == nullptr) continue;
+    const auto* literal = std::get_if<std::string>(&replacement->pattern);
+    if (literal == nullptr || *literal != " ") return false;
+  }
+  return true;
+}
+
+AlignedText Normalizer::apply(const AlignedText& text, bool at_start) const {
   AlignedText result = text;
   for (const Step& step : steps_) {
     if (const auto* form = std::get_if<UnicodeForm>(&step)) {
       result = normalize(result, *form);
     } else if (const auto* added = std::get_if<Prepend>(&step)) {
-      if (!result.empty()) result = prepend(result, added->text);
+      if (at_start && !result.empty()) result = prepend(result, added->text);
     } else {
       const auto& replacement = std::get<Replace>(step);
       result = std::visit(

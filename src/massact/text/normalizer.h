@@ -30,8 +30,12 @@ class Normalizer {
   explicit Normalizer(std::vector<Step> steps) : steps_(std::move(steps)) {}
 
   bool empty() const { return steps_.empty(); }
-  /// `text` (valid UTF-8) after all steps, aligned to the original of `text`.
-  AlignedText apply(const AlignedText& text) const;
+  /// `text` (valid UTF-8) after all steps, aligned to the original of `text`. `at_start` is false
+  /// for the later parts of a longer text, before which nothing is put.
+  AlignedText apply(const AlignedText& text, bool at_start = true) const;
+
+  /// True if nothing but spaces is replaced: then a text can be normalised in parts.
+  bool changes_spaces_only() const;
 
  private:
   std::vector<Step> steps_;

@@ -44,6 +44,9 @@ class PreTokenizer {
   /// The changes made to a whole section of text before it is cut.
   AlignedText prepare(const AlignedText& section) const;
 
+  /// True if a text is one word.
+  bool keeps_whole() const { return options_.splits.empty(); }
+
   /// Gets a word; false stops.
   using Sink = std::function<bool(std::string_view word)>;
   /// Cuts `text` (prepared) into words, in order; returns false if stopped. Words are views into

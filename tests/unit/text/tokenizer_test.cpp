@@ -66,6 +66,25 @@ TEST(Tokenizer, CacheChangesNothing) {
   EXPECT_EQ(whole, parts);
 }
 
+// Long texts are worked on in blocks; every sentence must get the tokens and spans of the first.
+TEST(Tokenizer, BlocksChangeNothing) {
+  const auto tokenizer = open_tokenizer(golden("metaspace.json"));
+  const std::string sentence = "hello  world, it was\nthat \u4F60 activation 42 which he said ";
+  std::string text;
+  while (text.size() < 600'000) text += sentence;
+  const Encoding whole = tokenizer->encode(text);
+  const Encoding two = tokenizer->encode(sentence + sentence + "hello");
+  const Encoding three = tokenizer->encode(sentence + sentence + sentence + "hello");
+  const std::size_t period = three.ids.size() - two.ids.size();
+  const auto bytes = static_cast<std::int64_t>(sentence.size());
+  ASSERT_GT(whole.ids.size(), 3 * period);
+  for (std::size_t i = 2 * period; i + period < whole.ids.size(); ++i) {
+    ASSERT_EQ(whole.ids[i], whole.ids[i - period]) << i;
+    ASSERT_EQ(whole.spans[i].begin, whole.spans[i - period].begin + bytes) << i;
+  }
+  EXPECT_EQ(tokenizer->decode(whole.ids), text);
+}
+
 TEST(Tokenizer, InvalidInputBytesCountAsReplacementCharacters) {
   const auto tokenizer = open_tokenizer(golden("llama3.json"));
   const Encoding bad = tokenizer->encode("a\xFF b");
