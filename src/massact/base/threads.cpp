@@ -46,14 +46,29 @@ Threads::~Threads() {
   for (auto& worker : workers_) worker.join();
 }
 
+// Enters the current job unless it is closed. The acquire makes its body and end visible.
+bool Threads::join() {
+  std::uint32_t now = joined_.load(std::memory_order_relaxed);
+  do {
+    if (now & kClosed) return false;
+  } while (!joined_.compare_exchange_weak(now, now + 1, std::memory_order_acquire,
+                                          std::memory_order_relaxed));
+  return true;
+}
+
+void Threads::leave() {
+  if (joined_.fetch_sub(1, std::memory_order_release) == (kClosed | 1u)) joined_.notify_one();
+}
+
 void Threads::work(int worker) {
   std::uint32_t seen = 0;
   while (true) {
     wait_while_equal(generation_, seen);
-    ++seen;  // every generation waits for all workers, so none can be missed
+    seen = generation_.load(std::memory_order_acquire);
     if (stopping_.load(std::memory_order_relaxed)) return;
+    if (!join()) continue;
     run_indices(worker);
-    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
+    leave();
   }
 }
 
@@ -90,13 +105,14 @@ void Threads::parallel_for(std::int64_t n, const Body& body) {
   end_ = n;
   error_ = nullptr;
   next_.store(0, std::memory_order_relaxed);
-  busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+  joined_.store(0, std::memory_order_release);  // open
   generation_.fetch_add(1, std::memory_order_release);
   generation_.notify_all();
   run_indices(0);
-  for (int left = busy_.load(std::memory_order_acquire); left != 0;
-       left = busy_.load(std::memory_order_acquire)) {
-    wait_while_equal(busy_, left);
+  joined_.fetch_or(kClosed, std::memory_order_acquire);
+  for (std::uint32_t now = joined_.load(std::memory_order_acquire); now != kClosed;
+       now = joined_.load(std::memory_order_acquire)) {
+    wait_while_equal(joined_, now);
   }
   if (error_) std::rethrow_exception(error_);
 }

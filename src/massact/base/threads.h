@@ -35,16 +35,22 @@ class Threads {
 
  private:
   void work(int worker);
+  bool join();
+  void leave();
   void run_indices(int worker);
 
   std::vector<std::thread> workers_;
-  // One generation per parallel_for: workers sleep on it (futex) and start when it changes.
+  // Workers sleep on the generation (futex). Once awake they join the current job while it is open:
+  // the caller never waits for a worker that the system has not woken yet, so that small jobs cost
+  // little on a busy machine.
   std::atomic<std::uint32_t> generation_{0};
-  std::atomic<int> busy_{0};
+  std::atomic<std::uint32_t> joined_{kClosed};  // workers inside the job, and the closed bit
   std::atomic<std::int64_t> next_{0};
   std::atomic<bool> stopping_{false};
   std::int64_t end_ = 0;
   const Body* body_ = nullptr;
+
+  static constexpr std::uint32_t kClosed = 1u << 31;
 
   std::mutex error_mutex_;
   std::exception_ptr error_;

@@ -63,9 +63,9 @@ class Execution {
   void run_block(const Block& block, int index);
   void run_block_on(const Block& block, int index, int stream);
   void fork_after_block(int index);
-  void run_end(int stream, const Unembedding& unembedding);
-  void run_end_of_sequence(int stream, const Unembedding& unembedding, Dispatch& sites,
-                           std::int64_t sequence, ConstFloatMatrix hidden);
+  void run_end(const Unembedding& unembedding);
+  void run_end_of_piece(int stream, const Unembedding& unembedding, Dispatch& sites,
+                        const Batch& batch, ConstFloatMatrix hidden);
   void advance(const Batch& batch, std::int64_t stage);
   void require_everything_fired() const;
 
@@ -176,10 +176,7 @@ void Execution::run_pass(std::int64_t pass, BlockLoader& loader) {
   }
   if (!needs_end_) return;
   const auto unembedding = Unembedding::pack(model_, precision_, threads_);
-  for (int stream = 0; stream < stream_count(); ++stream) {
-    if (!alive_[static_cast<std::size_t>(stream)]) fork_stream(stream);
-    run_end(stream, unembedding);
-  }
+  run_end(unembedding);
 }
 
 void Execution::embed_stream(int stream) {
@@ -241,46 +238,52 @@ void Execution::fork_after_block(int index) {
   }
 }
 
-void Execution::run_end(int stream, const Unembedding& unembedding) {
-  Dispatch sites(plan_, stream, -1, threads_, workspace_.times);
-  const bool watched = sites.wants(SiteKind::ln_final_out) || sites.wants(SiteKind::logits);
-  if (!watched) return;
+// All streams are visited with one piece before the next piece is computed, in order of stream, so
+// that observers of several streams can compare them without keeping more than a piece.
+void Execution::run_end(const Unembedding& unembedding) {
+  std::vector<Dispatch> streams;
+  for (int stream = 0; stream < stream_count(); ++stream) {
+    if (!alive_[static_cast<std::size_t>(stream)]) fork_stream(stream);
+    streams.emplace_back(plan_, stream, -1, threads_, workspace_.times);
+  }
+  const std::int64_t prefix = config_.prefix_rows();
   for (std::size_t b = 0; b < batches_.size(); ++b) {
     for (std::size_t s = 0; s < batches_[b].sequences.size(); ++s) {
-      check_interrupted();
       const auto& rows = batches_[b].sequences[s];
-      const std::int64_t prefix = config_.prefix_rows();
-      run_end_of_sequence(stream, unembedding, sites,
-                          batches_[b].first_sequence + static_cast<std::int64_t>(s),
-                          rows_of(stream, b).slice_rows(rows.first + prefix, rows.count - prefix));
+      const std::int64_t count = rows.count - prefix;
+      const std::int64_t piece = std::min(logits_rows(config_), count);
+      for (std::int64_t first = 0; first < count; first += piece) {
+        check_interrupted();
+        Batch batch;
+        batch.first_sequence = batches_[b].first_sequence + static_cast<std::int64_t>(s);
+        batch.rows = std::min(piece, count - first);
+        batch.sequences = {{0, batch.rows}};
+        batch.first_position = first;
+        batch.dropped_rows = prefix;
+        for (int stream = 0; stream < stream_count(); ++stream) {
+          run_end_of_piece(stream, unembedding, streams[static_cast<std::size_t>(stream)], batch,
+                           rows_of(stream, b).slice_rows(rows.first + prefix + first, batch.rows));
+        }
+      }
     }
   }
 }
 
 // A few rows at a time: the logits of a long text need not fit into memory.
-void Execution::run_end_of_sequence(int stream, const Unembedding& unembedding, Dispatch& sites,
-                                    std::int64_t sequence, ConstFloatMatrix hidden) {
-  const std::int64_t piece = std::min(logits_rows(config_), hidden.rows);
-  workspace_.normed.reserve_discarding(piece * config_.width);
+void Execution::run_end_of_piece(int stream, const Unembedding& unembedding, Dispatch& sites,
+                                 const Batch& batch, ConstFloatMatrix hidden) {
   const bool logits = sites.wants(SiteKind::logits);
-  if (logits) workspace_.mlp.reserve_discarding(piece * config_.vocab);
-  for (std::int64_t first = 0; first < hidden.rows; first += piece) {
-    const std::int64_t count = std::min(piece, hidden.rows - first);
-    Batch batch;
-    batch.first_sequence = sequence;
-    batch.sequences = {{0, count}};
-    batch.rows = count;
-    batch.first_position = first;
-    batch.dropped_rows = config_.prefix_rows();
-    sites.set_batch(batch);
-    const FloatMatrix normed(workspace_.normed.data(), count, config_.width);
-    unembedding.normalise(hidden.slice_rows(first, count), normed, sites, threads_);
-    if (!logits) continue;
-    const FloatMatrix values(workspace_.mlp.data(), count, config_.vocab);
-    workspace_.times.measure(Stage::matmul, [&] { unembedding.project(normed, values, threads_); });
-    sites.visit(SiteKind::logits, values);
-    require_finite(values, plan_, {SiteKind::logits, -1}, stream, batch, threads_);
-  }
+  if (!logits && !sites.wants(SiteKind::ln_final_out)) return;
+  sites.set_batch(batch);
+  workspace_.normed.reserve_discarding(batch.rows * config_.width);
+  const FloatMatrix normed(workspace_.normed.data(), batch.rows, config_.width);
+  unembedding.normalise(hidden, normed, sites, threads_);
+  if (!logits) return;
+  workspace_.mlp.reserve_discarding(batch.rows * config_.vocab);
+  const FloatMatrix values(workspace_.mlp.data(), batch.rows, config_.vocab);
+  workspace_.times.measure(Stage::matmul, [&] { unembedding.project(normed, values, threads_); });
+  sites.visit(SiteKind::logits, values);
+  require_finite(values, plan_, {SiteKind::logits, -1}, stream, batch, threads_);
 }
 
 void Execution::advance(const Batch& batch, std::int64_t stage) {
@@ -313,7 +316,7 @@ ops::Precision effective_precision(const Model& model, std::optional<ops::Precis
 MemoryPlan plan_memory(const Plan& plan, const RunOptions& options) {
   const auto lengths = lengths_of(plan);
   const auto [last_block, needs_end] = plan.extent();
-  return plan_memory(plan.model().config(),
+  return plan_memory(plan.model(),
                      {.lengths = lengths,
                       .streams = static_cast<std::int64_t>(plan.streams().size()),
                       .logits = needs_end,

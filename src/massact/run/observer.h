@@ -27,7 +27,9 @@ struct SiteView {
 /// Reads a site, accumulates, answers afterwards.
 ///
 /// The executor calls `observe` from one thread at a time, layer by layer, and within a site in
-/// order of sequence, head and position, whatever the batch size, number of passes or threads: an
+/// order of sequence, head and position, whatever the batch size, number of passes or threads. At
+/// the final sites (ln_final_out, logits) each piece of each sequence is shown for all streams, in
+/// order of stream, before the next piece: streams can be compared on the spot. An
 /// observer that works through its input in that order (splitting by fixed blocks when it uses
 /// `threads`) gives the same bits every time.
 class Observer {

@@ -5,6 +5,7 @@
 
 #include "massact/base/error.h"
 #include "massact/text/byte_level.h"
+#include "massact/text/merges.h"
 #include "massact/text/utf8.h"
 
 namespace massact {
@@ -15,7 +16,7 @@ constexpr std::int64_t kMaxIdGaps = 65536;  // ids that no token uses, beyond tw
 
 struct Vocabulary {
   std::vector<std::string> texts;  // as in the file, by id
-  std::unordered_map<std::string_view, std::int32_t> ids;
+  IdsByText ids;
 
   std::optional<std::int32_t> find(std::string_view text) const {
     const auto it = ids.find(text);
@@ -64,30 +65,18 @@ std::pair<std::string_view, std::string_view> merge_halves(const nlohmann::json&
     return {merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>()};
   require(merge.is_string(), where, "expected \"left right\" or [left, right], got {}",
           describe_json(merge));
-  const std::string_view text = merge.get_ref<const std::string&>();
-  const auto space = text.find(' ');
-  require(space != std::string_view::npos && text.find(' ', space + 1) == std::string_view::npos,
-          where, "expected two tokens with one space between them, got {:?}", text);
-  return {text.substr(0, space), text.substr(space + 1)};
+  return split_merge(merge.get_ref<const std::string&>(), where);
 }
 
-std::vector<BpeMerge> read_merges(const JsonObject& model, const Vocabulary& vocabulary) {
+MergeList read_merges(const JsonObject& model, const Vocabulary& vocabulary) {
+  const std::string where = model.where("merges");
   const nlohmann::json* field = model.find("merges");
-  require(field != nullptr && field->is_array(), model.where("merges"), "expected an array, got {}",
+  require(field != nullptr && field->is_array(), where, "expected an array, got {}",
           field == nullptr ? "nothing" : describe_json(*field));
-  std::vector<BpeMerge> merges;
-  merges.reserve(field->size());
-  std::string joined;
-  for (std::size_t rank = 0; rank < field->size(); ++rank) {
-    const auto where = [&] { return fmt::format("{}[{}]", model.where("merges"), rank); };
-    const auto [left, right] = merge_halves((*field)[rank], model.where("merges"));
-    const auto id_of = [&](std::string_view text) {
-      const auto id = vocabulary.find(text);
-      if (!id) fail(where(), "expected tokens of the vocabulary, got {:?}", text);
-      return *id;
-    };
-    joined.assign(left).append(right);
-    merges.push_back({id_of(left), id_of(right), id_of(joined), static_cast<std::uint32_t>(rank)});
+  MergeList merges(vocabulary.ids, where);
+  for (const nlohmann::json& merge : *field) {
+    const auto [left, right] = merge_halves(merge, where);
+    merges.add(left, right);
   }
   return merges;
 }
@@ -117,7 +106,7 @@ BpeModel read_model(const JsonObject& model, const Vocabulary& vocabulary, bool 
   // Tokens that no bytes can write are never produced; they keep an empty piece.
   if (byte_level)
     for (std::string& piece : pieces) piece = bytes_of_byte_level(piece).value_or("");
-  return BpeModel(std::move(pieces), read_merges(model, vocabulary), options);
+  return BpeModel(std::move(pieces), read_merges(model, vocabulary).merges(), options);
 }
 
 std::vector<AddedToken> read_added_tokens(const JsonObject& document,

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "massact/base/error.h"
+#include "massact/text/gguf_tokenizer.h"
 #include "massact/text/hf_tokenizer.h"
 #include "massact/text/llama2c_tokenizer.h"
 #include "massact/text/sentencepiece_tokenizer.h"
@@ -42,7 +43,8 @@ std::unique_ptr<Tokenizer> open_tokenizer(const fs::path& path) {
   if (extension == ".json") return open_hf_tokenizer(file);
   if (extension == ".model") return open_sentencepiece(file);
   if (extension == ".bin") return open_llama2c_tokenizer(file);
-  fail(file.string(), "expected a tokenizer (.json, .model or .bin), got extension {:?}",
+  if (extension == ".gguf") return open_gguf_tokenizer(file);
+  fail(file.string(), "expected a tokenizer (.json, .model, .bin or .gguf), got extension {:?}",
        extension);
 }
 

@@ -56,5 +56,8 @@ class PreTokenizer {
 
 /// The pattern of GPT-2's ByteLevel pre-tokenizer.
 extern const std::string_view kGpt2Pattern;
+/// The patterns that LLaMA 3 and Qwen 2 split by.
+extern const std::string_view kLlama3Pattern;
+extern const std::string_view kQwen2Pattern;
 
 }  // namespace massact

@@ -51,7 +51,7 @@ TEST(Regex, LiteralTakesEveryCharacterAsItself) {
 }
 
 TEST(Regex, LongRunsMatch) {
-  const std::string spaces(3'000'000, ' ');
+  const std::string spaces(500'000, ' ');
   const Regex pattern(kGpt2Pattern, "test");
   const auto match = RegexMatcher(pattern).find(spaces, 0);
   ASSERT_TRUE(match.has_value());

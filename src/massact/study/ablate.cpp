@@ -1,0 +1,224 @@
+#include "massact/study/ablate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "massact/base/error.h"
+#include "massact/edit/weight_edits.h"
+#include "massact/eval/scorer.h"
+#include "massact/study/ablate_labels.h"
+#include "massact/study/ablate_variants.h"
+
+namespace massact {
+namespace {
+
+// Calibration sequences look like the paper's chunks, with the BOS that the evaluation has.
+std::vector<Plan::Tokens> chunks_of(const TokenStream& stream, const PerplexityRequest& request,
+                                    std::optional<std::int32_t> bos) {
+  return eval::sequences_of(eval::hf_windows(stream.ids, request.seq_len, bos));
+}
+
+// A BOS before every window: rolling windows have one only before the first.
+std::optional<std::int32_t> chunk_bos(const Model& model, const PerplexityRequest& request) {
+  if (request.convention == eval::Convention::lm_eval) return std::nullopt;
+  return MeasureSet::effective_bos(model, request);
+}
+
+std::shared_ptr<const PositionLabels> labels_for(const Model& model, const MeasureSet& set,
+                                                 const AblateOptions& options) {
+  return std::make_shared<const TokenLabels>(eval::sequences_of(set.windows()),
+                                             model.has_tokenizer() ? &model.tokenizer() : nullptr,
+                                             options.classes, model.config().prefix_rows());
+}
+
+// Passes of the original that the run takes: a fork at layer l costs (L − l)/L more.
+double forward_passes_of(const std::vector<Variant>& variants, std::int64_t layers) {
+  double passes = 1.0;
+  for (const Variant& variant : variants) {
+    if (variant.edits.empty()) continue;
+    const auto first = std::min_element(
+        variant.edits.begin(), variant.edits.end(),
+        [](const SiteEdit& a, const SiteEdit& b) { return a.site.block < b.site.block; });
+    const bool after = first->site.kind == SiteKind::resid_post;
+    const auto shared = static_cast<double>(std::max(0, first->site.block + (after ? 1 : 0)));
+    passes += 1.0 - shared / static_cast<double>(layers);
+  }
+  return passes;
+}
+
+class Ablation {
+ public:
+  Ablation(const Model& model, const MeasureSet& set, const AblateOptions& options,
+           Progress& progress)
+      : model_(model), set_(set), options_(options), progress_(progress) {
+    windows_ = std::make_shared<const std::vector<eval::Window>>(set.windows());
+  }
+
+  // Runs all variants that are forks in one pass, and those with other weights one by one.
+  void run(std::vector<Variant> variants, AblateResult& result) {
+    result.forward_passes = forward_passes_of(variants, model_.config().layers);
+    run_forks(variants, result);
+    for (Variant& variant : variants) {
+      if (!variant.weights.empty()) run_weights(variant, result);
+    }
+  }
+
+ private:
+  void run_forks(std::vector<Variant>& variants, AblateResult& result) {
+    Plan plan(model_, eval::sequences_of(*windows_));
+    std::vector<Variant*> forks;
+    for (Variant& variant : variants) {
+      if (!variant.weights.empty()) continue;
+      plan.fork(variant.row.name, std::move(variant.edits));
+      forks.push_back(&variant);
+    }
+    const auto board = eval::ScoreBoard::attach(plan, windows_);
+    const RunReport report = massact::run(plan, options_.run, progress_);
+    original_ = board.of(0);
+    result.facts = facts_of(model_, report);
+    VariantRow original{.name = "original", .kind = VariantKind::original};
+    original.measures = measures_of(set_, original_, nullptr);
+    result.rows.push_back(std::move(original));
+    for (std::size_t i = 0; i < forks.size(); ++i) {
+      const int stream = static_cast<int>(i) + 1;
+      VariantRow row = std::move(forks[i]->row);
+      for (const Plan::Planned& planned : plan.edits()) {
+        if (planned.stream == stream) row.scalars += planned.values_set;
+      }
+      row.measures = measures_of(set_, board.of(stream), &original_);
+      result.rows.push_back(std::move(row));
+    }
+  }
+
+  void run_weights(Variant& variant, AblateResult& result) {
+    const Model edited = edit::with_weight_edits(model_, variant.weights);
+    Plan plan(edited, eval::sequences_of(*windows_));
+    // Without a fork the edits of activations would have no stream: it is stream 1 then.
+    int stream = 0;
+    if (!variant.edits.empty()) stream = plan.fork(variant.row.name, std::move(variant.edits));
+    const auto board = eval::ScoreBoard::attach(plan, windows_);
+    massact::run(plan, options_.run, progress_);
+    VariantRow row = std::move(variant.row);
+    for (const Plan::Planned& planned : plan.edits()) row.scalars += planned.values_set;
+    row.measures = measures_of(set_, board.of(stream), &original_);
+    // Divergences in this run are from the edited weights' own stream, not from the original.
+    row.measures.divergence.reset();
+    result.rows.push_back(std::move(row));
+  }
+
+  const Model& model_;
+  const MeasureSet& set_;
+  const AblateOptions& options_;
+  Progress& progress_;
+  std::shared_ptr<const std::vector<eval::Window>> windows_;
+  eval::StreamScores original_;
+};
+
+}  // namespace
+
+CalibrationSplit split_text(const Model& model, TokenStreams streams,
+                            const PerplexityRequest& request) {
+  const auto bos = chunk_bos(model, request);
+  const std::int64_t step = request.seq_len - (bos ? 1 : 0);
+  std::int64_t chunks = 0;
+  for (const TokenStream& stream : streams.streams) chunks += std::ssize(stream.ids) / step;
+  if (request.max_windows > 0) chunks = std::min(chunks, request.max_windows);
+  require(chunks >= 2, streams.names(),
+          "expected a text of at least two full windows of {} tokens, one to calibrate on and one "
+          "to evaluate, got {} tokens (use a smaller --seq-len, or --calibration FILE)",
+          request.seq_len, streams.token_count());
+  std::int64_t wanted = std::max<std::int64_t>(1, chunks / 5);
+  CalibrationSplit result;
+  result.split.calibration =
+      fmt::format("the first {} of {} windows of {}", wanted, chunks, streams.names());
+  result.split.evaluation = fmt::format("the rest of {}", streams.names());
+  for (const TokenStream& stream : streams.streams) {
+    const std::int64_t own = std::min(wanted, std::ssize(stream.ids) / step);
+    for (auto& chunk : chunks_of(stream.head(own * step), request, bos)) {
+      result.split.calibration_tokens += std::ssize(chunk);
+      result.calibration.push_back(std::move(chunk));
+    }
+    wanted -= own;
+    TokenStream rest = stream.tail(own * step);
+    if (!rest.ids.empty()) result.evaluation.streams.push_back(std::move(rest));
+  }
+  result.split.calibration_windows = std::ssize(result.calibration);
+  result.evaluation.storage = std::move(streams.storage);
+  return result;
+}
+
+CalibrationSplit split_text(const Model& model, TokenStreams streams,
+                            const TokenStreams& calibration, const PerplexityRequest& request) {
+  const auto bos = chunk_bos(model, request);
+  CalibrationSplit result;
+  for (const TokenStream& stream : calibration.streams) {
+    for (auto& chunk : chunks_of(stream, request, bos)) {
+      if (request.max_windows > 0 && std::ssize(result.calibration) == request.max_windows) break;
+      result.split.calibration_tokens += std::ssize(chunk);
+      result.calibration.push_back(std::move(chunk));
+    }
+  }
+  require(
+      !result.calibration.empty(), calibration.names(),
+      "expected a calibration text of at least one full window of {} tokens, got {} tokens (use "
+      "a smaller --seq-len)",
+      request.seq_len, calibration.token_count());
+  // A window counts as seen if the evaluation text has its first tokens anywhere.
+  const std::int64_t probe = std::min<std::int64_t>(request.seq_len - (bos ? 1 : 0), 32);
+  for (const Plan::Tokens& chunk : result.calibration) {
+    const auto begin = chunk.begin() + (bos ? 1 : 0);
+    result.split.overlap +=
+        std::any_of(streams.streams.begin(), streams.streams.end(), [&](const TokenStream& stream) {
+          return std::search(stream.ids.begin(), stream.ids.end(), begin, begin + probe) !=
+                 stream.ids.end();
+        });
+  }
+  result.split.calibration_windows = std::ssize(result.calibration);
+  result.split.calibration = calibration.names();
+  result.split.evaluation = streams.names();
+  result.evaluation = std::move(streams);
+  return result;
+}
+
+AblateResult run_ablate(const Model& model, const MeasureSet& set, const CalibrationSplit& split,
+                        const AblateOptions& options, Progress& progress) {
+  AblateResult result;
+  result.split = split.split;
+  result.selector = options.selector;
+  result.texts = set.texts();
+  result.tasks = set.tasks();
+  result.warnings = warnings_of(set);
+  if (split.split.overlap > 0) {
+    result.warnings.push_back(fmt::format(
+        "{} of {} calibration windows are also in the evaluation text: means are then not "
+        "estimated on other text than they are tested on",
+        split.split.overlap, split.split.calibration_windows));
+  }
+  const auto sequences = eval::sequences_of(set.windows());
+  edit::EditContext context{.labels = labels_for(model, set, options),
+                            .found = {},
+                            .means = {},
+                            .prefix_rows = model.config().prefix_rows(),
+                            .seed = options.seed};
+  if (!options.plan || options.plan->needs_findings()) {
+    result.targets = find_targets(
+        model, split.calibration, sequences,
+        {.rule = options.rule, .classes = options.classes, .run = options.run}, progress);
+    context.found = result.targets->found;
+    context.means = result.targets->means;
+    const auto& notes = result.targets->notes;
+    result.warnings.insert(result.warnings.end(), notes.begin(), notes.end());
+  }
+  Plan probe(model, sequences);  // with the prefix rows that edits will see
+  auto variants =
+      options.plan
+          ? planned_variants(context, probe.sequences(), options, model.config())
+          : automatic_variants(*result.targets, context, options, model.config(), result.warnings);
+  Ablation(model, set, options, progress).run(std::move(variants), result);
+  result.verdicts = verdicts_of(result);
+  return result;
+}
+
+}  // namespace massact

@@ -1,0 +1,245 @@
+#include "massact/study/ablate_variants.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "massact/base/error.h"
+
+namespace massact {
+namespace {
+
+/// Findings that are also zeroed one by one.
+constexpr std::size_t kMostAlone = 6;
+
+using SelectorPtr = std::shared_ptr<const edit::Selector>;
+
+Site site_of(int layer) {
+  return layer == 0 ? Site{SiteKind::resid_pre, 0} : Site{SiteKind::resid_post, layer - 1};
+}
+
+class Builder {
+ public:
+  Builder(const Targets& targets, const edit::EditContext& context, const AblateOptions& options,
+          const ModelConfig& config)
+      : targets_(targets), context_(context), options_(options), config_(config) {}
+
+  std::vector<Variant> build(std::vector<std::string>& notes) {
+    const auto found = at(targets_.layer);
+    add({.name = "zero", .kind = VariantKind::zero}, all_targets(), edit::zero());
+    if (const auto means = context_.means.find(targets_.layer); means != context_.means.end()) {
+      add({.name = "mean", .kind = VariantKind::mean}, all_targets(),
+          edit::mean(means->second, context_.labels));
+    } else {
+      notes.emplace_back(
+          "no target meets the rule in the calibration sequences: there is no mean to set");
+    }
+    add_controls(*found, notes);
+    add_each_finding(*found);
+    for (const double factor : options_.sweep) {
+      add({.name = fmt::format("x {}", factor), .kind = VariantKind::sweep, .factor = factor},
+          all_targets(), edit::scale(static_cast<float>(factor)));
+    }
+    if (options_.each_layer) add_each_layer();
+    return std::move(variants_);
+  }
+
+ private:
+  std::shared_ptr<const edit::ScalarLists> at(int layer) const {
+    const auto it = context_.found.find(layer);
+    require(it != context_.found.end(), "ablate",
+            "expected scalars that meet the rule at layer {} of the evaluation sequences, got none "
+            "(evaluate more text: --sequences)",
+            layer);
+    return it->second;
+  }
+
+  SelectorPtr listed(std::string name, edit::ScalarLists scalars) const {
+    return edit::by_list(std::move(name),
+                         std::make_shared<const edit::ScalarLists>(std::move(scalars)),
+                         context_.prefix_rows);
+  }
+
+  // One selector per target under `class`, one list under `found`.
+  std::vector<SelectorPtr> all_targets() const {
+    if (options_.selector == SelectorKind::found) {
+      return {edit::by_list("found", at(targets_.layer), context_.prefix_rows)};
+    }
+    std::vector<SelectorPtr> selectors;
+    for (const AblationTarget& target : targets_.targets) selectors.push_back(by_class(target));
+    return selectors;
+  }
+
+  SelectorPtr by_class(const AblationTarget& target) const {
+    return edit::by_position(
+        {edit::Positions::Kind::position_class, target.finding.position_class, {}},
+        {target.finding.dimension}, context_.labels, context_.prefix_rows);
+  }
+
+  SelectorPtr one_target(const AblationTarget& target, const edit::ScalarLists& found) const {
+    if (options_.selector == SelectorKind::position_class) return by_class(target);
+    edit::ScalarLists own;
+    for (const auto& [sequence, list] : found) {
+      for (const edit::Scalar& scalar : list) {
+        const auto position_class = context_.labels->position_class(sequence, scalar.position);
+        if (scalar.dimension == target.finding.dimension &&
+            position_class == target.finding.position_class) {
+          own[sequence].push_back(scalar);
+        }
+      }
+    }
+    return own.empty() ? nullptr : listed("found", std::move(own));
+  }
+
+  void add(VariantRow row, const std::vector<SelectorPtr>& selectors, const edit::Change& change) {
+    if (row.layer < 0) row.layer = targets_.layer;
+    Variant variant;
+    for (const SelectorPtr& selector : selectors) {
+      auto edit = edit::edit_scalars(selector, change, context_.prefix_rows);
+      row.description += (row.description.empty() ? "" : "; ") + edit->description();
+      variant.edits.push_back({site_of(row.layer), std::move(edit)});
+    }
+    variant.row = std::move(row);
+    variants_.push_back(std::move(variant));
+  }
+
+  void add_controls(const edit::ScalarLists& found, std::vector<std::string>& notes) {
+    add({.name = "random", .kind = VariantKind::random},
+        {listed("as many at random, same tokens",
+                edit::random_instead_of(found, config_.width, options_.seed))},
+        edit::zero());
+    add({.name = "median-like", .kind = VariantKind::near_median},
+        {edit::near_median(at(targets_.layer), targets_.medians, context_.prefix_rows)},
+        edit::zero());
+    edit::ScalarLists outliers = edit::candidates_instead_of(found, targets_.outlier_dimensions);
+    if (outliers.empty()) {
+      notes.emplace_back(
+          "this model has no outlier features (Dettmers 2022) besides the targets' dimensions on "
+          "this text: that control is left out");
+      return;
+    }
+    add({.name = "outlier-features", .kind = VariantKind::outlier_features},
+        {listed("outlier features, same tokens", std::move(outliers))}, edit::zero());
+  }
+
+  void add_each_finding(const edit::ScalarLists& found) {
+    if (targets_.targets.size() < 2) return;
+    const std::size_t count = std::min(kMostAlone, targets_.targets.size());
+    for (std::size_t i = 0; i < count; ++i) {
+      const AblationTarget& target = targets_.targets[i];
+      const SelectorPtr selector = one_target(target, found);
+      if (selector == nullptr) continue;
+      add({.name =
+               fmt::format("zero {} {}", target.finding.position_class, target.finding.dimension),
+           .kind = VariantKind::one_finding},
+          {selector}, edit::zero());
+    }
+  }
+
+  void add_each_layer() {
+    for (const auto& [layer, scalars] : context_.found) {
+      add({.name = fmt::format("zero at layer {}", layer),
+           .kind = VariantKind::each_layer,
+           .layer = layer},
+          {edit::by_list("found", scalars, context_.prefix_rows)}, edit::zero());
+    }
+  }
+
+  const Targets& targets_;
+  const edit::EditContext& context_;
+  const AblateOptions& options_;
+  const ModelConfig& config_;
+  std::vector<Variant> variants_;
+};
+
+// 41.3 -> "multiplies perplexity by 41.3"; 1.0004 -> "changes perplexity by +0.04 %".
+std::string effect(const VariantRow& row, double original_acc) {
+  if (!row.measures.loss_changes.empty()) {
+    const double ratio = std::exp(row.measures.loss_changes.front().value);
+    if (ratio >= 1.5 || ratio < 0.67) return fmt::format("multiplies perplexity by {:.4g}", ratio);
+    return fmt::format("changes perplexity by {:+.2g} %", 100.0 * (ratio - 1.0));
+  }
+  return fmt::format("moves accuracy from {:.1f} to {:.1f} %", 100.0 * original_acc,
+                     100.0 * row.measures.accuracies.front().acc.value);
+}
+
+const VariantRow* row_of(const AblateResult& result, VariantKind kind) {
+  for (const VariantRow& row : result.rows) {
+    if (row.kind == kind) return &row;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::vector<Variant> automatic_variants(const Targets& targets, const edit::EditContext& context,
+                                        const AblateOptions& options, const ModelConfig& config,
+                                        std::vector<std::string>& notes) {
+  return Builder(targets, context, options, config).build(notes);
+}
+
+std::vector<Variant> planned_variants(const edit::EditContext& context,
+                                      const std::vector<Plan::Tokens>& sequences,
+                                      const AblateOptions& options, const ModelConfig& config) {
+  std::vector<Variant> variants;
+  for (const edit::VariantSpec& spec : options.plan->variants) {
+    Variant variant;
+    variant.row.name = spec.name;
+    variant.edits = edit::build_edits(spec, context, sequences, config);
+    variant.weights = spec.weights;
+    int layer = -2;  // not seen yet
+    for (const SiteEdit& edit : variant.edits) {
+      const int own = edit.site.block + 1;
+      layer = layer == -2 || layer == own ? own : -1;
+      auto& text = variant.row.description;
+      const std::string next =
+          fmt::format("{} at {}", edit.edit->description(), name_of(edit.site));
+      text += (text.empty() ? "" : "; ") + next;
+    }
+    for (const edit::WeightEdit& edit : spec.weights) {
+      auto& text = variant.row.description;
+      text += text.empty() ? "" : "; ";
+      text +=
+          edit.prune_rows > 0
+              ? fmt::format("prune the {} heaviest rows of {}", edit.prune_rows, edit.weight)
+              : fmt::format("{}[{}, {}] times {}", edit.weight, edit.row, edit.column, edit.factor);
+    }
+    variant.row.layer = std::max(layer, -1);
+    variants.push_back(std::move(variant));
+  }
+  return variants;
+}
+
+std::vector<std::string> verdicts_of(const AblateResult& result) {
+  std::vector<std::string> verdicts;
+  const VariantRow* zero = row_of(result, VariantKind::zero);
+  if (zero == nullptr || !result.targets) return verdicts;
+  const Measures& original = result.rows.front().measures;
+  const double acc = original.accuracies.empty() ? 0.0 : original.accuracies.front().acc.value;
+  const std::string_view label = name_of(result.targets->label);
+  std::string text = fmt::format("Zeroing {} scalars ({} {}{}) at layer {} {}", zero->scalars,
+                                 result.targets->targets.size(), label,
+                                 result.targets->targets.size() == 1 ? " finding" : " findings",
+                                 zero->layer, effect(*zero, acc));
+  if (const VariantRow* mean = row_of(result, VariantKind::mean)) {
+    text += fmt::format("; setting them to their mean {}", effect(*mean, acc));
+  }
+  for (const auto kind :
+       {VariantKind::random, VariantKind::near_median, VariantKind::outlier_features}) {
+    const VariantRow* control = row_of(result, kind);
+    if (control == nullptr) continue;
+    text += fmt::format("; zeroing {} others ({}) {}", control->scalars, control->name,
+                        effect(*control, acc));
+  }
+  verdicts.push_back(text + ".");
+  for (const VariantRow& row : result.rows) {
+    if (row.kind != VariantKind::one_finding) continue;
+    verdicts.push_back(fmt::format("{} alone ({} scalars at layer {}) {}.", row.name, row.scalars,
+                                   row.layer, effect(row, acc)));
+    verdicts.back()[0] = 'Z';
+  }
+  return verdicts;
+}
+
+}  // namespace massact
