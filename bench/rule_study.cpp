@@ -1,6 +1,6 @@
 // Measures the automatic rule on made-up hidden states: how often it finds something where nothing
 // was planted, and how often it finds what was. Prints the tables of docs/rules.md.
-//   rule_study null|planted SCANS
+//   rule_study null|planted SCANS [BACKGROUND]
 #include <fmt/format.h>
 
 #include <cstdlib>
@@ -13,7 +13,6 @@ namespace massact::observe {
 namespace {
 
 using massact::testing::Background;
-using massact::testing::Tail;
 
 struct Count {
   int scans = 0, massive = 0, large = 0;
@@ -36,7 +35,16 @@ Count count(const Background& background, std::int64_t rows, std::int64_t cols, 
   return result;
 }
 
-void print_null_table(int scans, Threads& threads) {
+// Backgrounds whose names contain `name`.
+std::vector<Background> chosen(const std::string& name) {
+  std::vector<Background> result;
+  for (const auto& b : massact::testing::backgrounds()) {
+    if (b.name.find(name) != std::string::npos) result.push_back(b);
+  }
+  return result;
+}
+
+void print_null_table(int scans, const std::string& name, Threads& threads) {
   struct Shape {
     std::int64_t rows, cols;
     int sequences;
@@ -46,7 +54,7 @@ void print_null_table(int scans, Threads& threads) {
              kLayers, scans);
   for (const auto& s : shapes) fmt::print(" {} x [{}x{}] |", s.sequences, s.rows, s.cols);
   fmt::print("\n|---|---|---|---|---|\n");
-  for (const auto& background : massact::testing::backgrounds()) {
+  for (const Background& background : chosen(name)) {
     fmt::print("| {} |", background.name);
     for (const auto& s : shapes) {
       const Count c = count(background, s.rows, s.cols, s.sequences, scans, threads);
@@ -57,7 +65,7 @@ void print_null_table(int scans, Threads& threads) {
   }
 }
 
-void print_planted_table(int scans, Threads& threads) {
+void print_planted_table(int scans, const std::string& name, Threads& threads) {
   const std::vector<double> sizes = {12, 20, 30, 50, 100, 1000};
   fmt::print(
       "Scans of one layer, [128x768], that find both of two planted scalars (as massive / as "
@@ -65,7 +73,7 @@ void print_planted_table(int scans, Threads& threads) {
       scans);
   for (const double size : sizes) fmt::print(" {} |", size);
   fmt::print("\n|---|---|---|---|---|---|---|---|\n");
-  for (Background background : massact::testing::backgrounds()) {
+  for (Background background : chosen(name)) {
     for (const int sequences : {1, 4}) {
       fmt::print("| {} | {} |", background.name, sequences);
       for (const double size : sizes) {
@@ -92,13 +100,14 @@ void print_planted_table(int scans, Threads& threads) {
 int main(int argc, char** argv) {
   const std::string table = argc > 1 ? argv[1] : "";
   const int scans = argc > 2 ? std::atoi(argv[2]) : 0;
+  const std::string name = argc > 3 ? argv[3] : "";
   massact::Threads threads(1);
   if (table == "null" && scans > 0) {
-    massact::observe::print_null_table(scans, threads);
+    massact::observe::print_null_table(scans, name, threads);
   } else if (table == "planted" && scans > 0) {
-    massact::observe::print_planted_table(scans, threads);
+    massact::observe::print_planted_table(scans, name, threads);
   } else {
-    fmt::print(stderr, "usage: rule_study null|planted SCANS\n");
+    fmt::print(stderr, "usage: rule_study null|planted SCANS [BACKGROUND]\n");
     return 2;
   }
   return 0;
