@@ -49,18 +49,26 @@ std::vector<ParameterSpec> attention_parameters(const ModelConfig& config,
   const ParameterSpec k_bias{prefix + "k_bias", {G * c}};
   const ParameterSpec v_bias{prefix + "v_bias", {G * c}};
   switch (config.attention) {
-    case Attention::eab: return {key, value};
-    case Attention::k_bias: return {key};
-    case Attention::v_bias: return {value};
-    case Attention::qk_bias: return {q_bias, k_bias};
-    case Attention::qkv_bias: return {q_bias, k_bias, v_bias};
-    case Attention::learned_sink: return {{prefix + "sinks", {H}}};
-    case Attention::gated: return {{prefix + "gate.weight", {H, d}, kInitStd}};
+    case Attention::eab:
+      return {key, value};
+    case Attention::k_bias:
+      return {key};
+    case Attention::v_bias:
+      return {value};
+    case Attention::qk_bias:
+      return {q_bias, k_bias};
+    case Attention::qkv_bias:
+      return {q_bias, k_bias, v_bias};
+    case Attention::learned_sink:
+      return {{prefix + "sinks", {H}}};
+    case Attention::gated:
+      return {{prefix + "gate.weight", {H, d}, kInitStd}};
     case Attention::standard:
     case Attention::sink_token:  // one vector of the model, not of a layer
     case Attention::softmax_off_by_one:
     case Attention::sigmoid:
-    case Attention::clipped_softmax: return {};
+    case Attention::clipped_softmax:
+      return {};
   }
   return {};
 }
@@ -107,8 +115,8 @@ at::Tensor attend(const ModelConfig& config, const Parameters& parameters,
     probability = at::softmax(probability, -1);
   }
   if (variant == Attention::clipped_softmax) {
-    probability = at::clamp(
-        probability * (config.clip_eta - config.clip_gamma) + config.clip_gamma, 0.0, 1.0);
+    probability = at::clamp(probability * (config.clip_eta - config.clip_gamma) + config.clip_gamma,
+                            0.0, 1.0);
   }
   if (pattern != nullptr) *pattern = probability.detach().view({B, H, T, S});
   at::Tensor z = at::bmm(probability, v).view({B, H, T, c}).transpose(1, 2);  // B,T,H,c

@@ -1,11 +1,12 @@
 #include "train/checkpoint.h"
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "massact/base/error.h"
-#include "train/safetensors.h"
+#include "massact/io/atomic_file.h"
+#include "massact/io/json.h"
+#include "train/tensor_files.h"
 
 namespace massact::train {
 namespace {
@@ -14,22 +15,12 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 constexpr int kKeep = 2;
+constexpr std::uint64_t kMaxJsonBytes = 1 << 20;
 constexpr const char* kFirstMoment = "exp_avg";
 constexpr const char* kSecondMoment = "exp_avg_sq";
 
 void write_json(const fs::path& path, const Json& json) {
-  std::ofstream out(path);
-  out << json.dump(2) << '\n';
-  out.flush();
-  require(out.good(), path.string(), "expected to write this file, got an I/O error (disk full?)");
-}
-
-Json read_json(const fs::path& path) {
-  std::ifstream in(path);
-  require(in.good(), path.string(), "expected a readable JSON file");
-  Json json = Json::parse(in, nullptr, false);
-  require(!json.is_discarded(), path.string(), "expected JSON, got something else");
-  return json;
+  write_file_atomically(path, json.dump(2) + "\n");
 }
 
 /// HF's GPT-2 always has biases; a bias-free model has them at zero.
@@ -73,14 +64,15 @@ void link_latest(const fs::path& run, const std::string& name) {
   fs::rename(temporary, run / "latest");
 }
 
-/// Names the fields in which two records differ: `lr 0.004 is not 0.001`.
-std::string differences(const Json& stored, const Json& wanted) {
+/// Names the fields of `wanted` that are not so in `stored`: `lr 0.004 is not 0.001`.
+std::string differences(const JsonObject& stored, const Json& wanted) {
   std::string list;
   for (const auto& [key, value] : wanted.items()) {
-    const Json other = stored.value(key, Json());
+    const Json* found = stored.find(key);
+    const Json other = found != nullptr ? *found : Json();
     if (other == value) continue;
-    list += fmt::format("{}{} {} is not {}", list.empty() ? "" : "; ", key, other.dump(),
-                        value.dump());
+    list +=
+        fmt::format("{}{} {} is not {}", list.empty() ? "" : "; ", key, other.dump(), value.dump());
   }
   return list;
 }
@@ -103,7 +95,7 @@ void save_model(const Model& model, const fs::path& dir, at::ScalarType dtype, i
   if (model.config().architecture == Architecture::gpt2) {
     add_zero_biases(model.config(), dtype, tensors);
   }
-  save_safetensors(dir / "model.safetensors", tensors);
+  save_tensors(dir / "model.safetensors", tensors);
   write_json(dir / "config.json",
              hf_config(model.config(), dtype == at::kBFloat16 ? "bfloat16" : "float32", bos_id));
 }
@@ -111,7 +103,7 @@ void save_model(const Model& model, const fs::path& dir, at::ScalarType dtype, i
 void load_parameters(Model& model, const fs::path& dir) {
   const at::NoGradGuard no_grad;
   const fs::path path = dir / "model.safetensors";
-  NamedTensors stored = load_safetensors(path);
+  NamedTensors stored = load_tensors(path);
   NamedTensors zeros;
   if (model.config().architecture == Architecture::gpt2) {
     add_zero_biases(model.config(), at::kFloat, zeros);
@@ -137,8 +129,8 @@ void load_parameters(Model& model, const fs::path& dir) {
 }
 
 Model load_model(const fs::path& dir, at::ScalarType dtype) {
-  const fs::path config = dir / "config.json";
-  Model model(model_config_from_hf(read_json(config), config.string()), 0, at::kCPU, dtype);
+  const auto config = JsonObject::from_file(dir / "config.json", kMaxJsonBytes);
+  Model model(model_config_from_hf(config), 0, at::kCPU, dtype);
   load_parameters(model, dir);
   return model;
 }
@@ -158,11 +150,12 @@ void CheckpointStore::save(const Model& model, const AdamW& optimiser, const Tra
     fs::create_directories(temporary);
     save_model(model, temporary, at::kFloat, bos_id);
     for (const auto& file : tokenizer_files) fs::copy_file(file, temporary / file.filename());
-    save_safetensors(temporary / "optimizer.safetensors",
-                     {{kFirstMoment, optimiser.first_moment().cpu()},
-                      {kSecondMoment, optimiser.second_moment().cpu()}});
+    save_tensors(temporary / "optimizer.safetensors",
+                 {{kFirstMoment, optimiser.first_moment().cpu()},
+                  {kSecondMoment, optimiser.second_moment().cpu()}});
     write_json(temporary / "trainer.json", {{"step", state.step},
                                             {"data", state.data_fingerprint},
+                                            {"ranks", state.ranks},
                                             {"train", to_json(state.config)}});
     fs::remove_all(final_path);
     fs::rename(temporary, final_path);
@@ -184,26 +177,25 @@ void CheckpointStore::save(const Model& model, const AdamW& optimiser, const Tra
 std::int64_t CheckpointStore::load(const fs::path& dir, const TrainerState& expected, Model& model,
                                    AdamW& optimiser) {
   const at::NoGradGuard no_grad;
-  const Json wanted_model = hf_config(model.config(), "float32", 0);
-  Json stored_model = read_json(dir / "config.json");
-  stored_model["bos_token_id"] = 0;  // follows from the data, which is compared below
-  std::string problems = differences(stored_model, wanted_model);
+  Json wanted = hf_config(model.config(), "float32", 0);
+  wanted.erase("bos_token_id");  // follows from the data, which is compared below
+  std::string problems =
+      differences(JsonObject::from_file(dir / "config.json", kMaxJsonBytes), wanted);
   require(problems.empty(), dir.string(),
           "expected a checkpoint of the model that --resume was given, got another: {}", problems);
-  const Json trainer = read_json(dir / "trainer.json");
-  require(trainer.is_object() && trainer.contains("train") && trainer.contains("step") &&
-              trainer["step"].is_number_integer(),
-          (dir / "trainer.json").string(), "expected the record of a training run");
-  problems = differences(trainer["train"], to_json(expected.config));
-  if (trainer.value("data", "") != expected.data_fingerprint) problems += " the data differs";
+  const auto trainer = JsonObject::from_file(dir / "trainer.json", kMaxJsonBytes);
+  const auto step = trainer.get<std::int64_t>("step");
+  problems = differences(trainer.object("train"), to_json(expected.config));
+  if (trainer.get<std::string>("data") != expected.data_fingerprint) problems += "; other data";
+  if (trainer.get<std::int64_t>("ranks") != expected.ranks) problems += "; another number of ranks";
   require(problems.empty(), dir.string(),
           "expected a checkpoint of the same settings and data, got others: {}", problems);
   load_parameters(model, dir);
   const fs::path path = dir / "optimizer.safetensors";
-  const NamedTensors moments = load_safetensors(path);
+  const NamedTensors moments = load_tensors(path);
   restore(optimiser.first_moment(), moments, kFirstMoment, path);
   restore(optimiser.second_moment(), moments, kSecondMoment, path);
-  return trainer["step"].get<std::int64_t>();
+  return step;
 }
 
 }  // namespace massact::train

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "train/config.h"
@@ -34,6 +35,7 @@ struct TrainerState {
   std::int64_t step = 0;  // steps done
   TrainConfig config;
   std::string data_fingerprint;
+  std::int64_t ranks = 1;
 };
 
 class CheckpointStore {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "massact/base/error.h"
+#include "massact/io/json.h"
 
 namespace massact::train {
 namespace {
@@ -44,7 +45,8 @@ auto value_of(const Table& table, std::string_view text, std::string_view where)
   std::string names;
   for (const auto& [value, name] : table) {
     if (text == name) return value;
-    names += (names.empty() ? "" : ", ") + std::string(name);
+    if (!names.empty()) names += ", ";
+    names += std::string(name);
   }
   fail_usage(where, "expected one of {}, got \"{}\"", names, text);
 }
@@ -156,29 +158,29 @@ Json hf_config(const ModelConfig& c, std::string_view dtype, int bos_id) {
   return json;
 }
 
-ModelConfig model_config_from_hf(const Json& json, std::string_view where) {
+ModelConfig model_config_from_hf(const JsonObject& json) {
   ModelConfig c;
-  try {
-    c.architecture = parse_architecture(json.at("model_type").get<std::string>(), where);
-    const bool gpt2 = c.architecture == Architecture::gpt2;
-    json.at(gpt2 ? "n_layer" : "num_hidden_layers").get_to(c.layers);
-    json.at(gpt2 ? "n_head" : "num_attention_heads").get_to(c.heads);
-    json.at(gpt2 ? "n_embd" : "hidden_size").get_to(c.width);
-    json.at(gpt2 ? "n_inner" : "intermediate_size").get_to(c.mlp);
-    json.at(gpt2 ? "n_positions" : "max_position_embeddings").get_to(c.context);
-    json.at(gpt2 ? "layer_norm_epsilon" : "rms_norm_eps").get_to(c.norm_eps);
-    json.at(gpt2 ? "n_head" : "num_key_value_heads").get_to(c.kv_heads);
-    json.at("vocab_size").get_to(c.vocab);
-    json.at("tie_word_embeddings").get_to(c.tied);
-    if (!gpt2) json.at("rope_theta").get_to(c.rope_theta);
-    const Json& extra = json.at("massact");
-    c.attention = parse_attention(extra.at("attention").get<std::string>(), where);
-    if (c.attention == Attention::clipped_softmax) {
-      extra.at("gamma").get_to(c.clip_gamma);
-      extra.at("eta").get_to(c.clip_eta);
-    }
-  } catch (const Json::exception& error) {
-    fail(where, "expected the config.json of a massact-train checkpoint, got: {}", error.what());
+  c.architecture =
+      parse_architecture(json.get<std::string>("model_type"), json.where("model_type"));
+  const bool gpt2 = c.architecture == Architecture::gpt2;
+  const auto integer = [&](const char* gpt2_name, const char* llama_name) {
+    return json.get<std::int64_t>(gpt2 ? gpt2_name : llama_name);
+  };
+  c.layers = integer("n_layer", "num_hidden_layers");
+  c.heads = integer("n_head", "num_attention_heads");
+  c.kv_heads = integer("n_head", "num_key_value_heads");
+  c.width = integer("n_embd", "hidden_size");
+  c.mlp = integer("n_inner", "intermediate_size");
+  c.context = integer("n_positions", "max_position_embeddings");
+  c.vocab = json.get<std::int64_t>("vocab_size");
+  c.norm_eps = json.get<double>(gpt2 ? "layer_norm_epsilon" : "rms_norm_eps");
+  c.tied = json.get<bool>("tie_word_embeddings");
+  if (!gpt2) c.rope_theta = json.get<double>("rope_theta");
+  const JsonObject extra = json.object("massact");
+  c.attention = parse_attention(extra.get<std::string>("attention"), extra.where("attention"));
+  if (c.attention == Attention::clipped_softmax) {
+    c.clip_gamma = extra.get<double>("gamma");
+    c.clip_eta = extra.get<double>("eta");
   }
   validate(c);
   return c;
@@ -203,34 +205,6 @@ Json to_json(const TrainConfig& c) {
           {"eval_interval", c.eval_interval},
           {"monitor_interval", c.monitor_interval},
           {"checkpoint_interval", c.checkpoint_interval}};
-}
-
-TrainConfig train_config_from_json(const Json& json, std::string_view where) {
-  TrainConfig c;
-  try {
-    json.at("steps").get_to(c.steps);
-    json.at("batch").get_to(c.batch);
-    json.at("accumulation").get_to(c.accumulation);
-    json.at("lr").get_to(c.lr);
-    json.at("min_lr").get_to(c.min_lr);
-    json.at("warmup").get_to(c.warmup);
-    json.at("beta1").get_to(c.beta1);
-    json.at("beta2").get_to(c.beta2);
-    json.at("adam_eps").get_to(c.adam_eps);
-    json.at("weight_decay").get_to(c.weight_decay);
-    json.at("clip").get_to(c.clip);
-    json.at("seed").get_to(c.seed);
-    json.at("bos").get_to(c.bos);
-    json.at("bf16").get_to(c.bf16);
-    json.at("eval_sequences").get_to(c.eval_sequences);
-    json.at("eval_interval").get_to(c.eval_interval);
-    json.at("monitor_interval").get_to(c.monitor_interval);
-    json.at("checkpoint_interval").get_to(c.checkpoint_interval);
-  } catch (const Json::exception& error) {
-    fail(where, "expected the record of a training run, got: {}", error.what());
-  }
-  validate(c);
-  return c;
 }
 
 }  // namespace massact::train

@@ -7,6 +7,10 @@
 #include <string_view>
 #include <vector>
 
+namespace massact {
+class JsonObject;
+}
+
 namespace massact::train {
 
 enum class Architecture { gpt2, llama };
@@ -42,16 +46,16 @@ struct ModelConfig {
   Architecture architecture = Architecture::llama;
   Attention attention = Attention::standard;
   std::int64_t layers = 8;
-  std::int64_t width = 128;     // hidden_size, n_embd
+  std::int64_t width = 128;  // hidden_size, n_embd
   std::int64_t heads = 8;
-  std::int64_t kv_heads = 8;    // llama: a divisor of heads; gpt2: equal to heads
-  std::int64_t mlp = 344;       // intermediate_size, n_inner
+  std::int64_t kv_heads = 8;  // llama: a divisor of heads; gpt2: equal to heads
+  std::int64_t mlp = 344;     // intermediate_size, n_inner
   std::int64_t vocab = 2048;
   std::int64_t context = 128;   // longest sequence, BOS included
   double rope_theta = 10000.0;  // llama
   double norm_eps = 1e-5;
-  bool tied = false;            // tie_word_embeddings; gpt2: always
-  double clip_gamma = -0.03;    // clipped-softmax: clip((eta - gamma) p + gamma, 0, 1)
+  bool tied = false;          // tie_word_embeddings; gpt2: always
+  double clip_gamma = -0.03;  // clipped-softmax: clip((eta - gamma) p + gamma, 0, 1)
   double clip_eta = 1.0;
 
   std::int64_t head_size() const { return width / heads; }
@@ -68,16 +72,16 @@ struct TrainConfig {
   std::int64_t batch = 8;         // sequences per rank and micro-batch
   std::int64_t accumulation = 1;  // micro-batches per step
   double lr = 4e-3;
-  double min_lr = 4e-4;           // at the last step
+  double min_lr = 4e-4;  // at the last step
   std::int64_t warmup = 200;
   double beta1 = 0.9;
   double beta2 = 0.95;
   double adam_eps = 1e-8;
   double weight_decay = 0.1;
-  double clip = 1.0;              // gradient norm; 0: none
+  double clip = 1.0;  // gradient norm; 0: none
   std::uint64_t seed = 1;
-  bool bos = true;                // BOS first in every sequence
-  bool bf16 = false;              // autocast
+  bool bos = true;                   // BOS first in every sequence
+  bool bf16 = false;                 // autocast
   std::int64_t eval_sequences = 64;  // of the validation text, always the same
   std::int64_t eval_interval = 500;
   std::int64_t monitor_interval = 250;
@@ -92,10 +96,9 @@ void validate(const TrainConfig& config);
 /// HF's config.json (with `massact.attention`) of `config`; `dtype` is "float32" or "bfloat16".
 nlohmann::json hf_config(const ModelConfig& config, std::string_view dtype, int bos_id);
 
-/// Reads back what `hf_config` writes; throws Error naming `where`.
-ModelConfig model_config_from_hf(const nlohmann::json& json, std::string_view where);
+/// Reads back what `hf_config` writes; throws Error naming file and field.
+ModelConfig model_config_from_hf(const JsonObject& json);
 
 nlohmann::json to_json(const TrainConfig& config);
-TrainConfig train_config_from_json(const nlohmann::json& json, std::string_view where);
 
 }  // namespace massact::train

@@ -5,12 +5,16 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <string_view>
 
 #include "massact/base/error.h"
 #include "massact/base/interrupt.h"
 #include "massact/base/threads.h"
+#include "train/export.h"
+#include "train/logits.h"
 #include "train/loop.h"
-#include "train/prepare.h"
+#include "train/prepare_program.h"
+#include "train/presets.h"
 
 namespace {
 
@@ -25,94 +29,160 @@ void keep_large_blocks() {
   mallopt(M_TOP_PAD, 64 << 20);
 }
 
-void say(const std::string& line) {
-  std::fprintf(stderr, "%s\n", line.c_str());
-}
-
-void add_prepare(CLI::App& app, PrepareOptions& o) {
-  auto* cmd = app.add_subcommand("prepare", "Tokenise text files for training");
-  cmd->add_option("--text", o.texts, "Text files")->required();
-  cmd->add_option("--out", o.out, "Folder to write")->required();
-  cmd->add_option("--vocab-size", o.vocab_size, "Size of the BPE vocabulary to train");
-  cmd->add_option("--tokenizer", o.tokenizer, "Use this tokenizer.model instead");
-  cmd->add_option("--val-fraction", o.val_fraction, "End of every text that is held out");
-  cmd->add_option("--seed", o.seed, "Seed of the tokenizer's sampling");
-  cmd->callback([&o] { prepare(o, say); });
-}
+void say(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
 
 struct RunFlags {
   RunOptions options;
-  std::string architecture = "llama";
-  std::string attention = "default";
+  std::vector<std::string> texts;
+  std::int64_t vocab_size = 2048;
+  std::string architecture;
+  std::string attention;
   std::string device = "cpu";
   int threads = 0;
   bool no_bos = false;
 };
 
+void apply_preset(RunFlags& flags, const std::string& name) {
+  const Preset& preset = find_preset(name);
+  flags.options.model = preset.model;
+  flags.options.train = preset.train;
+  flags.vocab_size = preset.vocab_size;
+}
+
+/// `--text` prepares into OUT/data, once.
+void prepare_beside(RunFlags& flags) {
+  auto& o = flags.options;
+  if (flags.texts.empty() == o.data.empty()) {
+    fail_usage("--data", "expected either --data (from prepare) or --text");
+  }
+  if (!o.data.empty()) return;
+  o.data = o.out / "data";
+  if (std::filesystem::exists(o.data / "data.json")) return;
+  std::vector<std::string> arguments{"--out", o.data.string(), "--vocab-size",
+                                     std::to_string(flags.vocab_size), "--text"};
+  arguments.insert(arguments.end(), flags.texts.begin(), flags.texts.end());
+  const int status = run_prepare_program(arguments);
+  require(status == 0, "--text", "expected to prepare the text, got exit status {}", status);
+}
+
 void run_command(RunFlags& flags) {
   auto& o = flags.options;
-  o.model.architecture = parse_architecture(flags.architecture, "--arch");
-  o.model.attention = parse_attention(flags.attention, "--attention");
+  if (!flags.architecture.empty()) {
+    o.model.architecture = parse_architecture(flags.architecture, "--arch");
+  }
+  if (!flags.attention.empty()) o.model.attention = parse_attention(flags.attention, "--attention");
   if (o.model.architecture == Architecture::gpt2) o.model.tied = true;
   o.train.bos = !flags.no_bos;
-  o.device = at::Device(flags.device);
+  try {
+    o.device = at::Device(flags.device);
+  } catch (const c10::Error&) {
+    fail_usage("--device", "expected cpu, cuda or cuda:N, got \"{}\"", flags.device);
+  }
   at::set_num_threads(flags.threads > 0 ? flags.threads : available_cpus());
+  prepare_beside(flags);
   run_training(o, say);
+}
+
+void add_model_flags(CLI::App& cmd, RunFlags& flags) {
+  auto& model = flags.options.model;
+  cmd.add_option("--arch", flags.architecture, "gpt2 or llama");
+  cmd.add_option("--attention", flags.attention, "Attention variant: default, eab, …");
+  cmd.add_option("--layers", model.layers, "Blocks");
+  cmd.add_option("--width", model.width, "Size of the residual stream");
+  cmd.add_option("--heads", model.heads, "Attention heads");
+  cmd.add_option("--kv-heads", model.kv_heads, "Key and value heads (llama)");
+  cmd.add_option("--mlp", model.mlp, "Size of the MLP");
+  cmd.add_option("--context", model.context, "Sequence length, BOS included");
+  cmd.add_flag("--tied", model.tied, "Output weights are the embedding's");
+  cmd.add_option("--clip-gamma", model.clip_gamma, "clipped-softmax: lower end");
+  cmd.add_option("--clip-eta", model.clip_eta, "clipped-softmax: upper end");
+}
+
+void add_train_flags(CLI::App& cmd, RunFlags& flags) {
+  auto& train = flags.options.train;
+  cmd.add_option("--steps", train.steps, "Optimiser steps");
+  cmd.add_option("--batch", train.batch, "Sequences per rank and micro-batch");
+  cmd.add_option("--accumulation", train.accumulation, "Micro-batches per step");
+  cmd.add_option("--lr", train.lr, "Highest learning rate");
+  cmd.add_option("--min-lr", train.min_lr, "Learning rate at the end");
+  cmd.add_option("--warmup", train.warmup, "Steps of linear warm-up");
+  cmd.add_option("--beta1", train.beta1, "AdamW");
+  cmd.add_option("--beta2", train.beta2, "AdamW");
+  cmd.add_option("--adam-eps", train.adam_eps, "AdamW");
+  cmd.add_option("--weight-decay", train.weight_decay, "On tensors with at least 2 dimensions");
+  cmd.add_option("--clip", train.clip, "Largest gradient norm; 0: any");
+  cmd.add_option("--seed", train.seed, "Of initial weights and batches");
+  cmd.add_flag("--bf16", train.bf16, "Matrix products in bfloat16 (autocast)");
+  cmd.add_flag("--no-bos", flags.no_bos, "No BOS in front of every sequence");
+  cmd.add_option("--eval-sequences", train.eval_sequences, "Held-out chunks per evaluation");
+  cmd.add_option("--eval-interval", train.eval_interval, "Steps between evaluations");
+  cmd.add_option("--monitor-interval", train.monitor_interval,
+                 "Steps between readings of the massive-activation monitor");
+  cmd.add_option("--checkpoint-interval", train.checkpoint_interval, "Steps between checkpoints");
 }
 
 void add_run(CLI::App& app, RunFlags& flags) {
   auto* cmd = app.add_subcommand("run", "Train a model");
-  auto& model = flags.options.model;
-  auto& train = flags.options.train;
-  cmd->add_option("--data", flags.options.data, "Folder written by prepare")->required();
+  std::string names;
+  for (const auto& preset : presets()) names += "\n  " + preset.name + ": " + preset.purpose;
+  // The preset is applied while parsing, all other flags after it: they change what it says.
+  cmd->add_option_function<std::string>(
+         "--preset", [&flags](const std::string& name) { apply_preset(flags, name); },
+         "Settings to start from:" + names)
+      ->trigger_on_parse();
+  cmd->add_option("--data", flags.options.data, "Folder written by prepare");
+  cmd->add_option("--text", flags.texts, "Text files instead: prepared into OUT/data");
+  cmd->add_option("--vocab-size", flags.vocab_size, "With --text: size of the BPE vocabulary");
   cmd->add_option("--out", flags.options.out, "Folder of the run")->required();
   cmd->add_flag("--resume", flags.options.resume, "Go on from the newest checkpoint in --out");
-  cmd->add_option("--arch", flags.architecture, "gpt2 or llama");
-  cmd->add_option("--attention", flags.attention, "Attention variant");
-  cmd->add_option("--layers", model.layers);
-  cmd->add_option("--width", model.width);
-  cmd->add_option("--heads", model.heads);
-  cmd->add_option("--kv-heads", model.kv_heads);
-  cmd->add_option("--mlp", model.mlp);
-  cmd->add_option("--context", model.context, "Sequence length, BOS included");
-  cmd->add_flag("--tied", model.tied, "Output weights are the embedding's");
-  cmd->add_option("--clip-gamma", model.clip_gamma);
-  cmd->add_option("--clip-eta", model.clip_eta);
-  cmd->add_option("--steps", train.steps);
-  cmd->add_option("--batch", train.batch, "Sequences per rank and micro-batch");
-  cmd->add_option("--accumulation", train.accumulation, "Micro-batches per step");
-  cmd->add_option("--lr", train.lr);
-  cmd->add_option("--min-lr", train.min_lr);
-  cmd->add_option("--warmup", train.warmup);
-  cmd->add_option("--beta1", train.beta1);
-  cmd->add_option("--beta2", train.beta2);
-  cmd->add_option("--adam-eps", train.adam_eps);
-  cmd->add_option("--weight-decay", train.weight_decay);
-  cmd->add_option("--clip", train.clip);
-  cmd->add_option("--seed", train.seed);
-  cmd->add_flag("--bf16", train.bf16, "Matrix products in bfloat16 (autocast)");
-  cmd->add_flag("--no-bos", flags.no_bos, "No BOS in front of every sequence");
-  cmd->add_option("--eval-sequences", train.eval_sequences);
-  cmd->add_option("--eval-interval", train.eval_interval);
-  cmd->add_option("--monitor-interval", train.monitor_interval);
-  cmd->add_option("--checkpoint-interval", train.checkpoint_interval);
   cmd->add_option("--device", flags.device, "cpu, cuda, cuda:1, …");
   cmd->add_option("--threads", flags.threads, "0: all CPUs this process may use");
+  add_model_flags(*cmd, flags);
+  add_train_flags(*cmd, flags);
   cmd->callback([&flags] { run_command(flags); });
+}
+
+void add_export(CLI::App& app, ExportOptions& o) {
+  auto* cmd = app.add_subcommand("export", "Copy a checkpoint without the optimiser's state");
+  cmd->add_option("--checkpoint", o.checkpoint, "RUN/latest")->required();
+  cmd->add_option("--out", o.out, "Folder to write")->required();
+  cmd->add_flag("--bf16", o.bf16, "Store weights in bfloat16");
+  cmd->callback([&o] { export_checkpoint(o); });
+}
+
+void add_logits(CLI::App& app, LogitsOptions& o) {
+  auto* cmd = app.add_subcommand("logits", "Write a checkpoint's logits for one token sequence");
+  cmd->add_option("--checkpoint", o.checkpoint, "RUN/latest, or an exported model")->required();
+  cmd->add_option("--ids", o.ids, "Token ids, separated by commas")->required()->delimiter(',');
+  cmd->add_option("--out", o.out, "File to write (.npy, float32, tokens x vocabulary)")->required();
+  cmd->callback([&o] { write_logits(o); });
+}
+
+int forward_to_prepare(int argc, char** argv) {
+  try {
+    return run_prepare_program({argv + 2, argv + argc});
+  } catch (const Error& error) {
+    say(error.what());
+    return 1;
+  }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   keep_large_blocks();
+  if (argc > 1 && std::string_view(argv[1]) == "prepare") return forward_to_prepare(argc, argv);
   std::signal(SIGINT, [](int) { request_interrupt(); });
   std::signal(SIGTERM, [](int) { request_interrupt(); });
   CLI::App app("Trains GPT-2 and Llama models with every attention variant", "massact-train");
   app.require_subcommand(1);
-  PrepareOptions prepare_options;
   RunFlags run_flags;
-  add_prepare(app, prepare_options);
+  ExportOptions export_options;
+  LogitsOptions logits_options;
+  app.add_subcommand("prepare", "Tokenise text files for training (a program of its own)");
   add_run(app, run_flags);
+  add_export(app, export_options);
+  add_logits(app, logits_options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -120,8 +190,8 @@ int main(int argc, char** argv) {
   } catch (const UsageError& error) {
     say(error.what());
     return 2;
-  } catch (const Interrupted& error) {
-    say("stopped; the run continues with --resume");
+  } catch (const Interrupted&) {
+    say("stopped; --resume goes on");
     return 130;
   } catch (const std::exception& error) {
     say(error.what());

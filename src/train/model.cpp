@@ -189,7 +189,8 @@ at::Tensor Model::logits(const at::Tensor& tokens, Trace* trace) const {
   if (config_.attention == Attention::sink_token) x = x.narrow(1, 1, x.size(1) - 1);
   x = norm(x, gpt2 ? "transformer.ln_f.weight" : "model.norm.weight");
   if (gpt2) return at::linear(x, parameters_.at("transformer.wte.weight"));
-  return at::linear(x, parameters_.at(config_.tied ? "model.embed_tokens.weight" : "lm_head.weight"));
+  return at::linear(x,
+                    parameters_.at(config_.tied ? "model.embed_tokens.weight" : "lm_head.weight"));
 }
 
 at::Tensor Model::loss(const at::Tensor& tokens, const at::Tensor& targets) const {

@@ -12,8 +12,8 @@ constexpr std::int64_t kTop = 3;
 /// `h` [B,T,d]; the text begins at position `text`.
 void read_magnitudes(const at::Tensor& h, std::int64_t text, LayerReading& reading) {
   const auto T = h.size(1), d = h.size(2);
-  const at::Tensor magnitude = h.abs().flatten(1);                      // B, T*d
-  const at::Tensor medians = std::get<0>(at::median(magnitude, 1));     // lower medians
+  const at::Tensor magnitude = h.abs().flatten(1);                   // B, T*d
+  const at::Tensor medians = std::get<0>(at::median(magnitude, 1));  // lower medians
   const at::Tensor largest = std::get<0>(at::max(magnitude, 1));
   reading.median = medians.mean().item<double>();
   reading.ratio = (largest / medians).mean().item<double>();
@@ -21,8 +21,7 @@ void read_magnitudes(const at::Tensor& h, std::int64_t text, LayerReading& readi
   const at::Tensor values = h.flatten();
   for (std::int64_t i = 0; i < kTop; ++i) {
     const auto at = indices[i].item<std::int64_t>();
-    reading.top.push_back(
-        {values[at].item<double>(), at / (T * d), at / d % T - text, at % d});
+    reading.top.push_back({values[at].item<double>(), at / (T * d), at / d % T - text, at % d});
   }
 }
 

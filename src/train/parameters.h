@@ -16,8 +16,8 @@ namespace massact::train {
 struct ParameterSpec {
   std::string name;
   std::vector<std::int64_t> shape;
-  double init_std = 0.0;   // normal(0, init_std)
-  double init_value = 0.0; // added to it (1 for norm weights)
+  double init_std = 0.0;    // normal(0, init_std)
+  double init_value = 0.0;  // added to it (1 for norm weights)
 
   std::int64_t count() const;
   /// Tensors with at least two dimensions as stored are weight-decayed.

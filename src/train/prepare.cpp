@@ -1,18 +1,19 @@
 #include "train/prepare.h"
 
-#include <sentencepiece_processor.h>
 #include <sentencepiece_trainer.h>
 
-#include <algorithm>
-#include <fstream>
-#include <iterator>
+#include <cstddef>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "massact/base/error.h"
 #include "massact/base/interrupt.h"
 #include "massact/base/units.h"
-#include "train/data.h"
+#include "massact/io/atomic_file.h"
+#include "massact/io/json.h"
+#include "massact/text/tokenizer.h"
+#include "train/data_header.h"
 
 namespace massact::train {
 namespace {
@@ -20,27 +21,20 @@ namespace {
 namespace fs = std::filesystem;
 
 // The trainer sees at most this many lines: enough for a small vocabulary, and quick.
-constexpr int kTrainerSentences = 300000;
-
-std::string read_text(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  require(in.good(), path.string(), "expected a readable text file");
-  std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  require(!in.bad(), path.string(), "expected a readable text file, got an I/O error");
-  return text;
-}
+constexpr int kTrainerLines = 300000;
+constexpr std::uint64_t kMaxTextBytes = std::uint64_t{4} << 30;
 
 /// Trains a BPE tokenizer with Llama's conventions: <unk> 0, <s> 1, </s> 2, byte fallback, no
-/// normalisation, so that decoding gives back the text.
-void train_tokenizer(const PrepareOptions& options, const fs::path& model) {
+/// normalisation, so that decoding gives back the text. Returns the names of its files.
+std::vector<std::string> train_tokenizer(const PrepareOptions& options) {
   std::string inputs;
   for (const auto& text : options.texts) {
     require(text.string().find(',') == std::string::npos, text.string(),
             "expected a path without a comma (sentencepiece's separator)");
-    inputs += (inputs.empty() ? "" : ",") + text.string();
+    if (!inputs.empty()) inputs += ",";
+    inputs += text.string();
   }
-  fs::path prefix = model;
-  prefix.replace_extension();
+  const fs::path prefix = options.out / "tokenizer";
   sentencepiece::SetRandomGeneratorSeed(static_cast<unsigned>(options.seed));
   const auto status = sentencepiece::SentencePieceTrainer::Train(
       {{"input", inputs},
@@ -53,7 +47,7 @@ void train_tokenizer(const PrepareOptions& options, const fs::path& model) {
        {"remove_extra_whitespaces", "false"},
        {"allow_whitespace_only_pieces", "true"},
        {"split_digits", "true"},
-       {"input_sentence_size", std::to_string(kTrainerSentences)},
+       {"input_sentence_size", std::to_string(kTrainerLines)},
        {"shuffle_input_sentence", "true"},
        {"num_threads", "1"},
        {"minloglevel", "2"}});
@@ -61,35 +55,50 @@ void train_tokenizer(const PrepareOptions& options, const fs::path& model) {
           "expected a text large enough for a vocabulary of {}, got from sentencepiece: {}",
           options.vocab_size, status.ToString());
   fs::remove(prefix.string() + ".vocab");
+  // So that HF's tokenizer does what the engine does: BOS in front, text untouched.
+  const nlohmann::json config = {{"tokenizer_class", "LlamaTokenizer"},
+                                 {"add_bos_token", true},
+                                 {"add_eos_token", false},
+                                 {"bos_token", "<s>"},
+                                 {"eos_token", "</s>"},
+                                 {"unk_token", "<unk>"},
+                                 {"legacy", false},
+                                 {"clean_up_tokenization_spaces", false}};
+  write_file_atomically(options.out / "tokenizer_config.json", config.dump(2) + "\n");
+  return {"tokenizer.model", "tokenizer_config.json"};
 }
 
-void write_tokens(const fs::path& path, const std::vector<std::uint32_t>& tokens, int token_bytes,
-                  DataHeader::File& file) {
-  std::vector<std::uint16_t> narrow;
-  const void* bytes = tokens.data();
-  if (token_bytes == 2) {
-    narrow.assign(tokens.begin(), tokens.end());
-    bytes = narrow.data();
+/// Copies an existing tokenizer (and its configuration, if it stands beside it).
+std::vector<std::string> copy_tokenizer(const PrepareOptions& options) {
+  const fs::path source = options.tokenizer;
+  if (source.extension() != ".json" && source.extension() != ".model") {
+    fail_usage("--tokenizer", "expected a tokenizer.json or a .model, got {}", source.string());
   }
-  const std::size_t size = tokens.size() * static_cast<std::size_t>(token_bytes);
-  std::ofstream out(path, std::ios::binary);
-  out.write(static_cast<const char*>(bytes), static_cast<std::streamsize>(size));
-  out.flush();
-  require(out.good(), path.string(), "expected to write {}, got an I/O error", format_bytes(size));
-  file.tokens = static_cast<std::int64_t>(tokens.size());
-  file.checksum = fmt::format("{:016x}", fnv1a(bytes, size));
+  std::vector<std::string> names{source.extension() == ".json" ? "tokenizer.json"
+                                                               : "tokenizer.model"};
+  fs::copy_file(source, options.out / names[0], fs::copy_options::overwrite_existing);
+  const fs::path config = source.parent_path() / "tokenizer_config.json";
+  if (fs::exists(config)) {
+    fs::copy_file(config, options.out / config.filename(), fs::copy_options::overwrite_existing);
+    names.push_back(config.filename().string());
+  }
+  return names;
 }
 
-/// So that HF's tokenizer does what the engine does: BOS in front, text untouched.
-void write_tokenizer_config(const fs::path& path) {
-  const nlohmann::json json = {
-      {"tokenizer_class", "LlamaTokenizer"}, {"add_bos_token", true},  {"add_eos_token", false},
-      {"bos_token", "<s>"},                  {"eos_token", "</s>"},    {"unk_token", "<unk>"},
-      {"legacy", false},                     {"clean_up_tokenization_spaces", false}};
-  std::ofstream out(path);
-  out << json.dump(2) << '\n';
-  out.flush();
-  require(out.good(), path.string(), "expected to write the tokenizer's configuration");
+/// BOS, or what models without one (GPT-2) put between texts.
+std::int32_t first_token(const Tokenizer& tokenizer) {
+  if (const auto bos = tokenizer.bos()) return *bos;
+  const auto eos = tokenizer.eos();
+  require(eos.has_value(), "tokenizer", "expected a BOS or an end-of-text token, got neither");
+  return *eos;
+}
+
+void append_text(const fs::path& path, const Tokenizer& tokenizer, double val_fraction,
+                 std::vector<std::int32_t>& train, std::vector<std::int32_t>& val) {
+  const auto ids = tokenizer.encode(read_text_file(path, kMaxTextBytes)).ids;
+  const auto held_out = static_cast<std::ptrdiff_t>(double(ids.size()) * val_fraction);
+  train.insert(train.end(), ids.begin(), ids.end() - held_out);
+  val.insert(val.end(), ids.end() - held_out, ids.end());
 }
 
 }  // namespace
@@ -99,48 +108,36 @@ void prepare(const PrepareOptions& options, const std::function<void(const std::
   if (!(options.val_fraction > 0 && options.val_fraction < 1)) {
     fail_usage("--val-fraction", "expected a value in (0, 1), got {}", options.val_fraction);
   }
-  fs::create_directories(options.out);
-  const fs::path model = options.out / "tokenizer.model";
+  std::error_code error;
+  fs::create_directories(options.out, error);
+  require(!error, options.out.string(), "expected a folder to write, got: {}", error.message());
+  DataHeader header;
   if (options.tokenizer.empty()) {
     log(fmt::format("training a BPE tokenizer of {} tokens on {} files", options.vocab_size,
                     options.texts.size()));
-    train_tokenizer(options, model);
+    header.tokenizer_files = train_tokenizer(options);
   } else {
-    fs::copy_file(options.tokenizer, model, fs::copy_options::overwrite_existing);
+    header.tokenizer_files = copy_tokenizer(options);
   }
-  sentencepiece::SentencePieceProcessor tokenizer;
-  const auto status = tokenizer.Load(model.string());
-  require(status.ok(), model.string(), "expected a sentencepiece model, got: {}",
-          status.ToString());
-  require(tokenizer.bos_id() >= 0, model.string(), "expected a tokenizer with a BOS token");
-  write_tokenizer_config(options.out / "tokenizer_config.json");
-
-  DataHeader header;
-  header.vocab_size = tokenizer.GetPieceSize();
-  header.bos_id = tokenizer.bos_id();
+  const auto tokenizer = open_tokenizer(options.out / header.tokenizer_files[0]);
+  header.vocab_size = tokenizer->vocab_size();
+  header.bos_id = first_token(*tokenizer);
   header.token_bytes = header.vocab_size <= std::numeric_limits<std::uint16_t>::max() + 1 ? 2 : 4;
-  header.tokenizer_files = {"tokenizer.model", "tokenizer_config.json"};
-  std::vector<std::uint32_t> train, val;
-  std::size_t bytes = 0;
+
+  std::vector<std::int32_t> train, val;
   for (const auto& path : options.texts) {
     check_interrupted();
-    const std::string text = read_text(path);
-    bytes += text.size();
-    const std::vector<int> ids = tokenizer.EncodeAsIds(text);
-    const auto held_out = static_cast<std::ptrdiff_t>(double(ids.size()) * options.val_fraction);
-    train.insert(train.end(), ids.begin(), ids.end() - held_out);
-    val.insert(val.end(), ids.end() - held_out, ids.end());
+    append_text(path, *tokenizer, options.val_fraction, train, val);
   }
   require(!train.empty() && !val.empty(), "prepare",
           "expected text for training and validation, got {} and {} tokens (more text, or a larger "
           "--val-fraction)",
           train.size(), val.size());
-  write_tokens(options.out / "train.bin", train, header.token_bytes, header.train);
-  write_tokens(options.out / "val.bin", val, header.token_bytes, header.val);
+  header.train = write_tokens(options.out / "train.bin", train, header.token_bytes);
+  header.val = write_tokens(options.out / "val.bin", val, header.token_bytes);
   header.write(options.out / "data.json");
-  log(fmt::format("{} of text: {} tokens for training, {} for validation ({:.2f} bytes per token)",
-                  format_bytes(bytes), format_count(train.size()), format_count(val.size()),
-                  double(bytes) / double(train.size() + val.size())));
+  log(fmt::format("{} tokens for training, {} for validation", format_count(train.size()),
+                  format_count(val.size())));
 }
 
 }  // namespace massact::train

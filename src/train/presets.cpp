@@ -1,0 +1,66 @@
+#include "train/presets.h"
+
+#include "massact/base/error.h"
+
+namespace massact::train {
+namespace {
+
+/// The configuration in which massive activations form soonest of those tried (docs/eab.md): many
+/// small steps, a high learning rate, strong weight decay.
+Preset mini(std::string name, Architecture architecture, Attention attention) {
+  Preset preset;
+  preset.purpose = "a shipped model: " + to_string(architecture) + ", " + to_string(attention);
+  preset.name = std::move(name);
+  preset.model.architecture = architecture;
+  preset.model.attention = attention;
+  if (architecture == Architecture::gpt2) {
+    preset.model.tied = true;
+    preset.model.mlp = 512;
+  }
+  preset.train.bf16 = true;
+  preset.train.batch = 4;
+  preset.train.steps = 8000;
+  preset.train.weight_decay = 0.5;
+  preset.train.checkpoint_interval = 500;
+  return preset;
+}
+
+Preset smoke() {
+  Preset preset;
+  preset.name = "smoke";
+  preset.purpose = "does everything work? A small llama, about 3 minutes on 2 cores";
+  preset.vocab_size = 1024;
+  preset.model.layers = 4;
+  preset.model.width = 64;
+  preset.model.heads = preset.model.kv_heads = 4;
+  preset.model.mlp = 172;
+  preset.train.steps = 2000;
+  preset.train.warmup = 100;
+  preset.train.weight_decay = 0.5;
+  return preset;
+}
+
+}  // namespace
+
+const std::vector<Preset>& presets() {
+  static const std::vector<Preset> all{
+      smoke(),
+      mini("mini-llama", Architecture::llama, Attention::standard),
+      mini("mini-llama-eab", Architecture::llama, Attention::eab),
+      mini("mini-gpt2", Architecture::gpt2, Attention::standard),
+      mini("mini-gpt2-eab", Architecture::gpt2, Attention::eab),
+  };
+  return all;
+}
+
+const Preset& find_preset(std::string_view name) {
+  std::string names;
+  for (const auto& preset : presets()) {
+    if (preset.name == name) return preset;
+    if (!names.empty()) names += ", ";
+    names += preset.name;
+  }
+  fail_usage("--preset", "expected one of {}, got \"{}\"", names, name);
+}
+
+}  // namespace massact::train
