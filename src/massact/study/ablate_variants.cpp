@@ -131,7 +131,7 @@ class Builder {
       const SelectorPtr selector = one_target(target, found);
       if (selector == nullptr) continue;
       add({.name =
-               fmt::format("zero {} {}", target.finding.position_class, target.finding.dimension),
+               fmt::format("{} {} alone", target.finding.position_class, target.finding.dimension),
            .kind = VariantKind::one_finding},
           {selector}, edit::zero());
     }
@@ -235,9 +235,8 @@ std::vector<std::string> verdicts_of(const AblateResult& result) {
   verdicts.push_back(text + ".");
   for (const VariantRow& row : result.rows) {
     if (row.kind != VariantKind::one_finding) continue;
-    verdicts.push_back(fmt::format("{} alone ({} scalars at layer {}) {}.", row.name, row.scalars,
+    verdicts.push_back(fmt::format("Zeroing {} ({} scalars at layer {}) {}.", row.name, row.scalars,
                                    row.layer, effect(row, acc)));
-    verdicts.back()[0] = 'Z';
   }
   return verdicts;
 }
