@@ -81,7 +81,8 @@ std::string targets_text(const AblateResult& result, const TextStyle& style) {
         target.mean_count == 0
             ? "no mean: it met the rule nowhere in the calibration windows"
             : fmt::format("mean {} (n = {})", signed_number(target.mean), target.mean_count);
-    out += wrap(fmt::format("  dimension {}, {} token \"{}\": {}", target.finding.dimension,
+    out += "  " +
+           wrap(fmt::format("dimension {}, {} token \"{}\": {}", target.finding.dimension,
                             target.finding.position_class, printable(target.finding.token, style),
                             mean),
                 style) +
