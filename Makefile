@@ -31,7 +31,7 @@ deps-%:
 
 # A tree that was configured with tests stays so; a fresh one needs no test packages.
 build: deps-build
-	@test -f build/release/build.ninja || $(call configure,release,-DMASSACT_TESTS=OFF)
+	@test -f build/release/build.ninja || $(call configure,release,-DMASSACT_TESTS=OFF -DMASSACT_TRAIN=OFF)
 	$(stage) "build (release)" $(call build,release,massact)
 
 demo: build
@@ -39,27 +39,27 @@ demo: build
 
 # The release run comes last, so that its summary closes the output.
 test: deps-build-test
-	$(stage) "configure (ASan, UBSan)" $(call configure,asan-ubsan)
+	$(stage) "configure (ASan, UBSan)" $(call configure,asan-ubsan,-DMASSACT_TRAIN=OFF)
 	$(stage) "build (ASan, UBSan)" $(call build,asan-ubsan,unit_tests)
 	$(stage) "unit tests (ASan, UBSan)" $(call ctest,asan-ubsan,-L unit)
-	$(stage) "configure (release)" $(call configure,release,-DMASSACT_TESTS=ON)
+	$(stage) "configure (release)" $(call configure,release,-DMASSACT_TESTS=ON -DMASSACT_TRAIN=AUTO)
 	$(stage) "build (release)" $(call build,release)
 	@echo "== tests (release)"
 	@$(call ctest,release)
 
 check-all: deps-build-test-check check-format
-	$(stage) "configure (TSan)" $(call configure,tsan)
-	$(stage) "build (TSan)" $(call build,tsan,unit_tests)
-	$(stage) "threads and executor (TSan)" $(call ctest,tsan,-L unit -R "[Tt]hread|Execut|Run|Interrupt")
+	$(stage) "configure (TSan)" $(call configure,tsan,-DMASSACT_TRAIN=OFF)
+	$(stage) "build (TSan)" $(call build,tsan,base_test executor_test)
+	$(stage) "threads and executor (TSan)" $(call ctest,tsan,-R "Thread|Executor|Interrupt")
 	$(stage) "fuzz (ASan, UBSan)" tools/fuzz-smoke.sh
 	@$(MAKE) --no-print-directory test
 
 train: deps-build-train
-	$(stage) "configure (train)" cmake -S src/train -B build/train -G Ninja -DCMAKE_BUILD_TYPE=Release
-	$(stage) "build (train)" $(call build,train)
+	$(stage) "configure (train)" $(call configure,release,-B build/train -DMASSACT_TRAIN=ON -DMASSACT_TESTS=OFF)
+	$(stage) "build (train)" $(call build,train,massact-train)
 
 bench: deps-build-bench
-	$(stage) "configure (bench)" $(call configure,release,-B build/bench -DMASSACT_TESTS=OFF -DMASSACT_BENCH=ON)
+	$(stage) "configure (bench)" $(call configure,release,-B build/bench -DMASSACT_TESTS=OFF -DMASSACT_TRAIN=OFF -DMASSACT_BENCH=ON)
 	$(stage) "build (bench)" $(call build,bench)
 	@for program in build/bench/bench/*_bench; do $$program || exit 1; done
 

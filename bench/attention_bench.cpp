@@ -16,11 +16,11 @@ struct Case {
   std::int64_t sequences, length, heads, kv_heads, head_size;
 };
 
-std::vector<float> random_floats(std::int64_t count, unsigned seed) {
+Buffer<float> random_floats(std::int64_t count, unsigned seed) {
   std::mt19937 generator(seed);
   std::normal_distribution<float> normal;
-  std::vector<float> values(static_cast<std::size_t>(count));
-  for (float& x : values) x = normal(generator);
+  Buffer<float> values(count);
+  for (float& x : values.span()) x = normal(generator);
   return values;
 }
 

@@ -24,11 +24,11 @@ struct Shape {
   std::int64_t m, n, k;
 };
 
-std::vector<float> random_floats(std::int64_t count) {
+Buffer<float> random_floats(std::int64_t count) {
   std::mt19937 generator(7);
   std::uniform_real_distribution<float> uniform(-1.0f, 1.0f);
-  std::vector<float> values(static_cast<std::size_t>(count));
-  for (float& x : values) x = uniform(generator);
+  Buffer<float> values(count);
+  for (float& x : values.span()) x = uniform(generator);
   return values;
 }
 

@@ -163,10 +163,11 @@ TEST_F(BadInput, TooLittleMemorySaysHowMuchIsNeeded) {
 }
 
 TEST_F(BadInput, OutIsAFile) {
-  write_file(folder_ / "file", "mine");
-  const Outcome outcome = scan({"--out", (folder_ / "file").string()});
+  write_file(out_, "mine");
+  const Outcome outcome = scan();
   EXPECT_EQ(outcome.status, 1) << outcome.err;
-  EXPECT_EQ(read_file(folder_ / "file"), "mine");
+  EXPECT_THAT(outcome.err, HasSubstr("expected a directory, got a file"));
+  EXPECT_EQ(read_file(out_), "mine");
 }
 
 TEST_F(BadInput, FullDiskLeavesNoPartialReport) {

@@ -51,7 +51,7 @@ TEST(Inspect, ListsTensors) {
 
 TEST(Trace, ValuesAreThoseOfTheOracle) {
   const auto oracle = open_safetensors(kPlanted / "sites.safetensors");
-  const std::string site = "blocks.4.hook_resid_post";
+  const std::string site = "blocks.3.hook_resid_post";
   const TensorInfo& info = oracle->info("seq1/" + site);
   const std::int64_t count = info.shape.element_count(site);
   std::vector<float> wanted(static_cast<std::size_t>(count));
@@ -73,7 +73,7 @@ TEST(Trace, ValuesAreThoseOfTheOracle) {
 
   const fs::path file = folder / "trace.safetensors";
   const Outcome outcome =
-      massact({"trace", kPlanted.string(), "--site", "resid_post", "--layers", "5", "--site",
+      massact({"trace", kPlanted.string(), "--site", "resid_post", "--layers", "4", "--site",
                "hook_logits", "--tokens", (folder / "tokens.npy").string(), "--precision", "f32",
                "--bos", "no", "--out", file.string()});
   ASSERT_EQ(outcome.status, 0) << outcome.err;

@@ -16,7 +16,7 @@ using ::testing::StartsWith;
 TEST(Usage, HelpNamesEveryCommandAndEveryCommandHasExamples) {
   const Outcome help = massact({"--help"});
   EXPECT_EQ(help.status, 0);
-  for (const char* command : {"scan", "inspect", "trace", "completion"}) {
+  for (const char* command : {"scan", "inspect", "trace", "bench", "completion"}) {
     EXPECT_THAT(help.out, HasSubstr(command));
     const Outcome own = massact({command, "--help"});
     EXPECT_EQ(own.status, 0);
@@ -61,8 +61,8 @@ const std::string kModel = kPlanted.string();
 INSTANTIATE_TEST_SUITE_P(
     Lines, WrongUsage,
     ::testing::Values(
-        WrongLine{"command", {"scna", kModel}, "did you mean: scan"},
-        WrongLine{"flag", {"scan", kModel, "--txt", "x"}, "did you mean --text"},
+        WrongLine{"command", {"scna", kModel}, "nearest: scan"},
+        WrongLine{"flag", {"scan", kModel, "--txt", "x"}, "nearest: --text"},
         WrongLine{"flag_without_model", {"scan", "--squences", "3"}, "--sequences"},
         WrongLine{"no_model", {"scan"}, "MODEL"},
         WrongLine{"number", {"scan", kModel, "--seq-len", "many"}, "--seq-len"},

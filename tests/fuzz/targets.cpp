@@ -17,6 +17,8 @@
 #include "massact/io/llama2c.h"
 #include "massact/io/npy.h"
 #include "massact/io/safetensors.h"
+#include "massact/model/family.h"
+#include "massact/text/hf_tokenizer.h"
 
 namespace massact::fuzz {
 namespace {
@@ -128,11 +130,37 @@ void json(std::string_view input) {
   if (value.is_object()) use_object(JsonObject(value, "input"));
 }
 
+void config(std::string_view input) {
+  const JsonObject document(parse_json(input, "config.json"), "config.json");
+  const Family& family =
+      find_family(document.get<std::string>("model_type"), document.where("model_type"));
+  const ModelConfig model = family.read_config(document);
+  const WeightTable table = family.weights(model);
+  if (table.specs.empty()) throw std::logic_error("a model without weights");
+}
+
+void tokenizer(std::string_view input) {
+  const JsonObject document(parse_json(input, "tokenizer.json"), "tokenizer.json");
+  const auto tokens = read_hf_tokenizer(document, nullptr);
+  const std::string_view text = " ab a!b <s>A1234\n\xc3\xa9\xff\xe2\x96\x81 x";
+  const Encoding encoding = tokens->encode(text);
+  for (std::size_t i = 0; i < encoding.ids.size(); ++i) {
+    const ByteSpan& span = encoding.spans.at(i);
+    const bool inside = 0 <= span.begin && span.begin <= span.end &&
+                        span.end <= static_cast<std::int64_t>(text.size());
+    if (!inside) throw std::logic_error("a token outside of the text");
+    tokens->token_text(encoding.ids[i]);
+  }
+  tokens->decode(encoding.ids);
+}
+
 constexpr std::array kTargets = std::to_array<Target>({{"safetensors", safetensors},
                                                        {"llama2c", llama2c},
                                                        {"gguf", gguf},
                                                        {"npy", npy},
-                                                       {"json", json}});
+                                                       {"json", json},
+                                                       {"config", config},
+                                                       {"tokenizer", tokenizer}});
 
 }  // namespace
 

@@ -205,7 +205,7 @@ TEST(Executor, TooSmallABudgetNamesTheSmallestThatWorks) {
   Plan plan(model_of("gpt2"), kTexts);
   plan.observe({{SiteKind::resid_post, 0}}, Collect{});
   try {
-    plan_memory(plan, {.precision = {}, .memory = 1000});
+    plan_memory(plan, {.precision = {}, .threads = 0, .memory = 1000});
     FAIL();
   } catch (const UsageError& error) {
     EXPECT_THAT(error.what(), HasSubstr("--memory"));

@@ -1,12 +1,11 @@
 #include "massact/cli/suggest.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 
 #include "massact/base/error.h"
-#include "massact/io/near_names.h"
+#include "massact/base/suggest.h"
 
 namespace massact {
 
@@ -29,20 +28,16 @@ std::vector<std::string> flag_names(const CLI::App& command) {
 void require_known_command(const CLI::App& app, std::string_view word) {
   const std::vector<std::string> names = command_names(app);
   if (word.starts_with('-') || std::count(names.begin(), names.end(), word) > 0) return;
-  const std::vector<std::string> near = near_names(word, names);
-  fail_usage("command line", "expected a command, got '{}' ({}: {})", word,
-             near.empty() ? "the commands are" : "did you mean",
-             fmt::join(near.empty() ? names : near, ", "));
+  fail_usage("command line", "expected a command ({}), got '{}' (nearest: {})", join(names), word,
+             join(nearest(word, names, 1)));
 }
 
 std::string unknown_flag_message(const CLI::App& command) {
   for (const std::string& word : command.remaining()) {
     if (!word.starts_with("--")) continue;
     const std::string flag = word.substr(0, word.find('='));
-    const std::vector<std::string> near = near_names(flag, flag_names(command));
-    const std::string hint =
-        near.empty() ? "" : fmt::format("; did you mean {}?", fmt::join(near, " or "));
-    return fmt::format("there is no flag {}{}", flag, hint);
+    return fmt::format("there is no flag {} (nearest: {})", flag,
+                       join(nearest(flag, flag_names(command), 2)));
   }
   return "";
 }

@@ -5,7 +5,7 @@
 #include <bit>
 
 #include "massact/base/error.h"
-#include "massact/io/near_names.h"
+#include "massact/base/suggest.h"
 
 namespace massact {
 namespace {
@@ -40,7 +40,7 @@ const GgufType& read_type(ByteCursor& cursor, std::string_view tensor) {
   std::vector<std::string> known;
   for (const GgufType& type : gguf_types()) known.emplace_back(type.name);
   fail(cursor.where(), "expected {} in one of the types {}, got type number {}", tensor,
-       list_names(known, known.size()), id);
+       join(known), id);
 }
 
 // The file lists extents innermost first.

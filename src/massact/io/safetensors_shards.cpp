@@ -2,8 +2,8 @@
 #include <map>
 
 #include "massact/base/error.h"
+#include "massact/base/suggest.h"
 #include "massact/io/json.h"
-#include "massact/io/near_names.h"
 #include "massact/io/safetensors.h"
 #include "massact/io/safetensors_internal.h"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "massact/base/error.h"
-#include "massact/io/near_names.h"
+#include "massact/base/suggest.h"
 
 namespace massact {
 
@@ -21,7 +21,7 @@ const TensorInfo& WeightSource::info(std::string_view name) const {
   for (const TensorInfo& tensor : tensors()) known.push_back(tensor.name);
   const auto near = near_names(name, known);
   fail(description(), "expected tensor {}, got none of that name among {} tensors{}", name,
-       known.size(), near.empty() ? "" : fmt::format(" (near: {})", list_names(near)));
+       known.size(), near.empty() ? "" : fmt::format(" (near: {})", join(near)));
 }
 
 }  // namespace massact

@@ -40,8 +40,12 @@ std::vector<float> qkv_bias(const ModelConfig& config, const BoundWeights& weigh
 ops::PackedMatrix pack_weights(const BoundWeights& weights, const std::string& block,
                                std::initializer_list<const char*> names, ops::Precision precision,
                                Threads& threads) {
+  std::vector<BoundWeights::Matrix> matrices;
   std::vector<ops::WeightSlice> slices;
-  for (const char* name : names) slices.push_back(weights.slice(block + name));
+  for (const char* name : names) {
+    matrices.push_back(weights.matrix(block + name));
+    slices.push_back(matrices.back().slice);
+  }
   return ops::PackedMatrix::pack(slices, precision, threads);
 }
 
@@ -207,6 +211,7 @@ ops::AttentionOptions Block::attention_options() const {
   options.kv_heads = config.kv_heads;
   options.head_size = config.head_size;
   options.scale = config.attention_scale;
+  options.precision = qkv_.precision();
   if (config.scale_by_inverse_layer) options.scale /= static_cast<float>(index_ + 1);
   options.window = config.windows[static_cast<std::size_t>(index_)];
   if (config.variant == AttentionVariant::sigmoid) options.kind = ops::AttentionKind::sigmoid;

@@ -56,9 +56,10 @@ void embed(const Model& model, std::span<const std::int32_t> tokens,
 Unembedding Unembedding::pack(const Model& model, ops::Precision precision, Threads& threads) {
   Unembedding unembedding(model);
   const std::string name = model.config().tied_embeddings ? "embed.W_E" : "unembed.W_U";
-  const ops::WeightSlice slice = model.weights().slice(name);
+  const auto matrix = model.weights().matrix(name);
   unembedding.norm_ = NormWeights::read(model.weights(), "ln_final");
-  unembedding.projection_ = ops::PackedMatrix::pack({&slice, 1}, precision, threads);
+  unembedding.projection_ = ops::PackedMatrix::pack({&matrix.slice, 1}, precision, threads);
+  model.weights().release(name);
   return unembedding;
 }
 

@@ -7,6 +7,8 @@
 #include "massact/io/llama2c.h"
 #include "massact/io/safetensors.h"
 #include "massact/model/family.h"
+#include "massact/model/gguf_model.h"
+#include "massact/text/gguf_tokenizer.h"
 
 namespace massact {
 namespace {
@@ -88,6 +90,23 @@ Model open_llama2c_model(const fs::path& path, const OpenOptions& options) {
                 .tokenizer = find_tokenizer(folder, options)});
 }
 
+Model open_gguf_model(const fs::path& path, const OpenOptions& options) {
+  std::shared_ptr<const GgufSource> source = open_gguf(path);
+  const GgufArchitecture architecture = read_gguf_architecture(*source);
+  std::shared_ptr<const Tokenizer> tokenizer;
+  if (!options.tokenizer.empty()) {
+    tokenizer = open_tokenizer(options.tokenizer);
+  } else if (source->metadata().has("tokenizer.ggml.model")) {
+    tokenizer = open_gguf_tokenizer(path);
+  }
+  return Model(
+      {.config = architecture.config,
+       .weights = BoundWeights::bind(architecture.table, source, architecture.config.layers),
+       .path = path,
+       .name = path.stem().string(),
+       .tokenizer = std::move(tokenizer)});
+}
+
 Model open_hf_model(const fs::path& directory, const OpenOptions& options) {
   const fs::path config_path = directory / "config.json";
   require(fs::exists(config_path), directory.string(),
@@ -117,7 +136,7 @@ const Tokenizer& Model::tokenizer() const {
 
 bool Model::has_half_weights() const {
   const TensorInfo* info = weights().source().find(weights().source_name("blocks.0.attn.W_O"));
-  return info != nullptr && info->viewable && size_of(info->type) == 2;
+  return info != nullptr && (!info->viewable || size_of(info->type) == 2);
 }
 
 Model open_model(const fs::path& path, const OpenOptions& options) {
@@ -125,11 +144,12 @@ Model open_model(const fs::path& path, const OpenOptions& options) {
   if (fs::is_directory(path)) return open_hf_model(resolve_cache_folder(path), options);
   const std::string extension = path.extension().string();
   if (extension == ".bin") return open_llama2c_model(path, options);
+  if (extension == ".gguf") return open_gguf_model(path, options);
   if (path.filename() == "config.json" || extension == ".safetensors") {
     return open_hf_model(path.has_parent_path() ? path.parent_path() : ".", options);
   }
   fail(path.string(),
-       "expected a directory with config.json or a llama2.c .bin file, got a {} file",
+       "expected a directory with config.json, a .gguf or a llama2.c .bin file, got a {} file",
        extension.empty() ? "nameless" : extension);
 }
 

@@ -24,7 +24,7 @@ class Model {
   /// Throws Error if no tokenizer was found beside the model.
   const Tokenizer& tokenizer() const;
 
-  /// True if the projections are stored in 16 bits (so that bf16 arithmetic loses little).
+  /// True if the projections are stored in 16 bits or fewer (so that bf16 arithmetic loses little).
   bool has_half_weights() const;
 
   struct Parts {
@@ -45,9 +45,9 @@ struct OpenOptions {
   std::filesystem::path tokenizer;
 };
 
-/// Opens an HF directory (`config.json` with safetensors), an HF cache folder (`models--…`), or a
-/// llama2.c `.bin`. Maps the files and checks that config and weights agree; reads no weights.
-/// Throws Error that names file, field, expected and found.
+/// Opens an HF directory (`config.json` with safetensors), an HF cache folder (`models--…`), a
+/// `.gguf` file, or a llama2.c `.bin`. Maps the files and checks that config and weights agree;
+/// reads no weights. Throws Error that names file, field, expected and found.
 Model open_model(const std::filesystem::path& path, const OpenOptions& options = {});
 
 }  // namespace massact

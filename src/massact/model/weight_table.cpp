@@ -150,16 +150,27 @@ bool BoundWeights::has(std::string_view canonical) const {
   return bindings_.find(canonical) != bindings_.end();
 }
 
-ops::WeightSlice BoundWeights::slice(std::string_view canonical) const {
+BoundWeights::Matrix BoundWeights::matrix(std::string_view canonical) const {
   const Binding& binding = at(canonical);
   const bool transposed = binding.spec.layout == WeightLayout::in_out;
-  ops::WeightSlice slice = ops::whole(source_->view(binding.source), transposed);
-  if (binding.spec.out_count >= 0) {
-    slice.data +=
-        static_cast<std::size_t>(binding.spec.out_first * slice.out_stride) * size_of(slice.type);
-    slice.out = binding.spec.out_count;
+  const TensorInfo& info = source_->info(binding.source);
+  Matrix matrix;
+  if (info.viewable) {
+    matrix.slice = ops::whole(source_->view(binding.source), transposed);
+  } else {
+    const std::int64_t count = info.shape.element_count();
+    matrix.decoded = Buffer<float>(count);
+    source_->read(binding.source, 0, count, matrix.decoded.data());
+    const auto* bytes = reinterpret_cast<const std::byte*>(matrix.decoded.data());
+    matrix.slice = ops::whole({DType::f32, info.shape, bytes}, transposed);
   }
-  return slice;
+  if (binding.spec.out_count >= 0) {
+    matrix.slice.data +=
+        static_cast<std::size_t>(binding.spec.out_first * matrix.slice.out_stride) *
+        size_of(matrix.slice.type);
+    matrix.slice.out = binding.spec.out_count;
+  }
+  return matrix;
 }
 
 std::vector<float> BoundWeights::vector(std::string_view canonical) const {
@@ -191,6 +202,14 @@ std::vector<std::string> BoundWeights::names(std::string_view prefix) const {
     found.push_back(it->first);
   }
   return found;
+}
+
+std::uint64_t BoundWeights::stored_bytes(std::string_view prefix) const {
+  std::set<std::string> sources;
+  for (const auto& name : names(prefix)) sources.insert(at(name).source);
+  std::uint64_t bytes = 0;
+  for (const auto& name : sources) bytes += source_->info(name).bytes;
+  return bytes;
 }
 
 void BoundWeights::will_need(std::string_view prefix) const {

@@ -67,8 +67,12 @@ class BoundWeights {
 
   bool has(std::string_view canonical) const;
 
-  /// The weight as a matrix for `ops::PackedMatrix::pack`.
-  ops::WeightSlice slice(std::string_view canonical) const;
+  /// A weight as `ops::PackedMatrix::pack` takes it.
+  struct Matrix {
+    ops::WeightSlice slice;
+    Buffer<float> decoded;  ///< what `slice` points into, if the file's encoding is quantised
+  };
+  Matrix matrix(std::string_view canonical) const;
 
   /// A vector weight (norm, bias, …) in f32; empty if it is not in the table.
   std::vector<float> vector(std::string_view canonical) const;
@@ -81,6 +85,9 @@ class BoundWeights {
 
   /// Canonical names that begin with `prefix` ("blocks.3.").
   std::vector<std::string> names(std::string_view prefix) const;
+
+  /// Bytes in the file of all weights that begin with `prefix` (fused tensors once).
+  std::uint64_t stored_bytes(std::string_view prefix) const;
 
   /// Hints for the file's pages of all weights that begin with `prefix`.
   void will_need(std::string_view prefix) const;

@@ -136,10 +136,10 @@ Inspection inspect(const Model& model, const InspectOptions& options) {
   result.threads = threads.count();
   const std::vector<std::int64_t> lengths(static_cast<std::size_t>(options.sequences),
                                           options.seq_len + config.prefix_rows());
-  result.memory = plan_memory(config, {.lengths = lengths,
-                                       .blocks_run = config.layers,
-                                       .precision = result.precision,
-                                       .budget = options.run.memory});
+  result.memory = plan_memory(model, {.lengths = lengths,
+                                      .blocks_run = config.layers,
+                                      .precision = result.precision,
+                                      .budget = options.run.memory});
   result.arithmetic = arithmetic_of(config, options.sequences, options.seq_len);
   result.operations_per_second = measured_speed(config, result.precision, threads);
   const double reads = result.memory.resident ? 1 : static_cast<double>(result.memory.passes());

@@ -130,20 +130,28 @@ std::string printable(std::string_view text, const TextStyle& style) {
 std::string wrap(std::string_view text, const TextStyle& style) {
   std::string out;
   int column = 0;
+  const auto break_line = [&] {
+    out += '\n';
+    column = 0;
+  };
   while (!text.empty()) {
     const std::size_t end = std::min(text.find(' '), text.size());
-    const std::string_view word = text.substr(0, end);
-    const int width = display_width(word);
-    if (column > 0 && column + 1 + width > style.width) {
-      out += '\n';
-      column = 0;
+    std::string_view word = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (column > 0 && column + 1 + display_width(word) > style.width) {
+      break_line();
     } else if (column > 0) {
       out += ' ';
       ++column;
     }
-    out.append(word);
-    column += width;
-    text.remove_prefix(std::min(end + 1, text.size()));
+    while (!word.empty()) {
+      const CodePoint point = decode(word);
+      const int columns = point.valid ? width_of(point.value) : 1;
+      if (column > 0 && column + columns > style.width) break_line();
+      out.append(word.substr(0, point.bytes));
+      column += columns;
+      word.remove_prefix(point.bytes);
+    }
   }
   return out;
 }

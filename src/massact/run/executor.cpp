@@ -316,7 +316,7 @@ ops::Precision effective_precision(const Model& model, std::optional<ops::Precis
 MemoryPlan plan_memory(const Plan& plan, const RunOptions& options) {
   const auto lengths = lengths_of(plan);
   const auto [last_block, needs_end] = plan.extent();
-  return plan_memory(plan.model().config(),
+  return plan_memory(plan.model(),
                      {.lengths = lengths,
                       .streams = static_cast<std::int64_t>(plan.streams().size()),
                       .logits = needs_end,

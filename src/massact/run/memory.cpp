@@ -70,7 +70,9 @@ std::int64_t logits_rows(const ModelConfig& config) {
   return std::clamp<std::int64_t>(kLogitsValues / config.vocab, 16, kBatchRows);
 }
 
-MemoryPlan plan_memory(const ModelConfig& config, const MemoryRequest& request) {
+MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
+  const ModelConfig& config = model.config();
+  const BoundWeights& weights = model.weights();
   const std::uint64_t budget = request.budget > 0 ? request.budget : physical_memory() / 4 * 3;
   std::int64_t longest = 1, all_rows = 0;
   for (const std::int64_t length : request.lengths) {
@@ -88,8 +90,11 @@ MemoryPlan plan_memory(const ModelConfig& config, const MemoryRequest& request) 
     plan.workspace +=
         static_cast<std::uint64_t>(logits_rows(config) * config.vocab) * sizeof(float);
   }
+  plan.source = weights.stored_bytes("blocks.0.");
   // Blocks are gone before the unembedding is packed.
-  const std::uint64_t fixed = std::max(plan.blocks, plan.unembedding) + plan.workspace;
+  const char* last = config.tied_embeddings ? "embed." : "unembed.";
+  const std::uint64_t end = request.logits ? plan.unembedding + weights.stored_bytes(last) : 0;
+  const std::uint64_t fixed = std::max(plan.blocks + plan.source, end) + plan.workspace;
   const std::uint64_t smallest = fixed + hidden_bytes(config, longest, request.streams);
   if (smallest > budget) {
     fail_usage("--memory", "expected at least {} for this model and text, got {}",
@@ -99,7 +104,8 @@ MemoryPlan plan_memory(const ModelConfig& config, const MemoryRequest& request) 
   plan.hidden = hidden_bytes(config, rows_of_largest_pass(plan, request.lengths), request.streams);
   plan.total = fixed + plan.hidden;
   const std::uint64_t all_blocks = plan.block * static_cast<std::uint64_t>(request.blocks_run);
-  const std::uint64_t everything = all_blocks + plan.unembedding + plan.workspace + plan.hidden;
+  const std::uint64_t everything =
+      all_blocks + std::max(plan.source, end) + plan.workspace + plan.hidden;
   if (plan.passes() > 1 && everything <= budget) {
     plan.resident = true;
     plan.blocks = all_blocks;

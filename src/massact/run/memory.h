@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "massact/model/config.h"
+#include "massact/model/model.h"
 #include "massact/ops/matmul.h"
 
 namespace massact {
@@ -16,6 +16,7 @@ struct MemoryPlan {
   std::uint64_t blocks = 0;  ///< all blocks held at the same time
   bool resident = false;     ///< all blocks stay in memory between passes
   std::uint64_t unembedding = 0;
+  std::uint64_t source = 0;     ///< one block as it is stored, while it is being packed
   std::uint64_t hidden = 0;     ///< hidden states of all streams of the largest pass
   std::uint64_t workspace = 0;  ///< activations inside a block
   std::uint64_t total = 0;      ///< of the above, at the fullest moment
@@ -37,7 +38,7 @@ struct MemoryRequest {
 
 /// Splits the sequences into passes within the budget. Throws UsageError that names the smallest
 /// budget that works if not even the longest sequence fits.
-MemoryPlan plan_memory(const ModelConfig& config, const MemoryRequest& request);
+MemoryPlan plan_memory(const Model& model, const MemoryRequest& request);
 
 /// Installed memory in bytes.
 std::uint64_t physical_memory();

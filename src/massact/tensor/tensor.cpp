@@ -1,5 +1,7 @@
 #include "massact/tensor/tensor.h"
 
+#include <sys/mman.h>
+
 #include <cstring>
 
 #include "massact/base/error.h"
@@ -18,6 +20,15 @@ void convert(const std::byte* data, std::int64_t count, float* out, Convert to) 
 }
 
 }  // namespace
+
+void advise_huge_pages(void* data, std::size_t bytes) {
+  constexpr std::size_t kSmall = std::size_t{4} << 20;  // below, the gain is not worth the call
+  constexpr std::uintptr_t kPage = 4096;
+  if (bytes < kSmall) return;
+  const auto first = (reinterpret_cast<std::uintptr_t>(data) + kPage - 1) / kPage * kPage;
+  const auto last = (reinterpret_cast<std::uintptr_t>(data) + bytes) / kPage * kPage;
+  madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+}
 
 void read_floats(const TensorView& view, std::int64_t first, std::int64_t count, float* out) {
   if (count == 0) return;  // memcpy may not be given the null pointer of an empty buffer

@@ -62,6 +62,10 @@ struct MatrixView {
 using FloatMatrix = MatrixView<float>;
 using ConstFloatMatrix = MatrixView<const float>;
 
+/// Asks the system to back large memory with huge pages: fewer TLB misses and page faults, worth a
+/// third of the time of a bandwidth-bound matmul in a virtual machine. Only a hint.
+void advise_huge_pages(void* data, std::size_t bytes);
+
 /// A 64-byte aligned, uninitialised buffer of trivially copyable elements.
 template <typename T>
 class Buffer {
@@ -72,6 +76,7 @@ class Buffer {
                                                std::align_val_t{64}))),
         count_(count) {
     static_assert(std::is_trivially_copyable_v<T>);
+    advise_huge_pages(data_.get(), static_cast<std::size_t>(count) * sizeof(T));
   }
 
   T* data() const { return data_.get(); }

@@ -4,9 +4,9 @@
 
 #include <csignal>
 
+#include "massact/base/suggest.h"
 #include "massact/io/atomic_file.h"
 #include "massact/io/mapped_file.h"
-#include "massact/io/near_names.h"
 #include "unit/io/io_test.h"
 
 namespace massact {
@@ -109,6 +109,13 @@ TEST(NearNames, RanksByEditDistance) {
       ElementsAre("model.layers.0.mlp.up_proj.weight", "model.layers.1.mlp.up_proj.weight"));
   EXPECT_THAT(near_names("completely different", known), ElementsAre());
   EXPECT_THAT(near_names("", known), ElementsAre());
+  EXPECT_THAT(nearest("y", known, 1), ElementsAre("x"));
+}
+
+TEST(NearNames, LongListsAreCut) {
+  const std::vector<std::string> names = {"a", "b", "c"};
+  EXPECT_EQ(list_names(names), "a, b, c");
+  EXPECT_EQ(list_names(names, 2), "a, b and 1 more");
 }
 
 }  // namespace

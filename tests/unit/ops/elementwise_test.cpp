@@ -104,6 +104,18 @@ TEST_P(RowsTest, Activations) {
   EXPECT_EQ(names.size(), 6u);
 }
 
+// How a packed [gate; up] projection leaves its results: side by side in one buffer.
+TEST_P(RowsTest, GatesAJointBuffer) {
+  Matrix joint = random_matrix(p_.rows, 2 * p_.cols, 12), expected = output();
+  const FloatMatrix gate = joint.view().slice_cols(0, p_.cols);
+  const FloatMatrix up = joint.view().slice_cols(p_.cols, p_.cols);
+  ref::activate_gated(gate, up, Activation::silu, expected.view());
+  activate_gated(gate, up, Activation::silu, gate, threads_);
+  Matrix out = output();
+  copy(gate, out.view(), threads_);
+  expect_close(out, expected, 2e-6, 4e-7);
+}
+
 TEST_P(RowsTest, AddsAndCopies) {
   const Matrix a = input(7), b = input(8);
   Matrix sum = output(), copied = output(), biased = a;

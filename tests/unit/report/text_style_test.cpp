@@ -50,7 +50,7 @@ TEST(TextStyle, PrintableShowsWhatWouldMoveTheCursor) {
 TEST(TextStyle, WrapsAtSpaces) {
   const TextStyle narrow{.width = 9, .utf8 = false, .colour = false};
   EXPECT_EQ(wrap("one two three", narrow), "one two\nthree");
-  EXPECT_EQ(wrap("averyveryverylongword b", narrow), "averyveryverylongword\nb");
+  EXPECT_EQ(wrap("a verylongpath/file b", narrow), "a\nverylongp\nath/file\nb");
 }
 
 }  // namespace

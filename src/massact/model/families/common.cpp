@@ -54,6 +54,14 @@ void read_attention_variant(const JsonObject& config, ModelConfig& model) {
   }
 }
 
+void add_unembedding(const ModelConfig& model, WeightTable& table) {
+  if (model.tied_embeddings) {
+    table.ignore("lm_head.weight", "tied to the embedding (tie_word_embeddings)");
+  } else {
+    table.add("unembed.W_U", "lm_head.weight", {model.vocab, model.width});
+  }
+}
+
 void add_variant_weights(const ModelConfig& model, std::string_view attention, WeightTable& table) {
   const std::int64_t H = model.heads, G = model.kv_heads, c = model.head_size;
   const auto add = [&](std::string_view canonical, std::string_view source, Shape shape) {

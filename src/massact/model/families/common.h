@@ -21,6 +21,9 @@ void check_sizes(const ModelConfig& model, const JsonObject& config);
 /// Reads "massact": {"attention": …} of a config written by massact-train; standard if absent.
 void read_attention_variant(const JsonObject& config, ModelConfig& model);
 
+/// Adds the output head, which is the embedding if the config ties them.
+void add_unembedding(const ModelConfig& model, WeightTable& table);
+
 /// Adds the variant's own tensors, whose names begin with `attention` ("@h.*.attn.").
 void add_variant_weights(const ModelConfig& model, std::string_view attention, WeightTable& table);
 

@@ -72,11 +72,7 @@ WeightTable gpt2_weights(const ModelConfig& model) {
   add_variant_weights(model, "@h.*.attn.", table);
   table.ignore("*.attn.bias", "the causal mask, a constant");
   table.ignore("*.attn.masked_bias", "a constant of the mask");
-  if (model.tied_embeddings) {
-    table.ignore("lm_head.weight", "tied to the embedding (tie_word_embeddings)");
-  } else {
-    table.add("unembed.W_U", "lm_head.weight", {model.vocab, d});
-  }
+  add_unembedding(model, table);
   return table;
 }
 

@@ -62,8 +62,10 @@ ModelConfig read_llama(const JsonObject& config) {
   model.positions = PositionKind::rotary;
   model.rope = read_rope_config(config, model.head_size);
   if (model.rope.scaling == RopeScaling::dynamic) {  // its config gives the unscaled length
-    model.max_positions = static_cast<std::int64_t>(
-        static_cast<double>(model.max_positions) * model.rope.factor);
+    require(model.rope.factor <= 1e4, config.where("rope_scaling"),
+            "expected a factor of at most 10000, got {}", model.rope.factor);
+    model.max_positions = static_cast<std::int64_t>(static_cast<double>(model.max_positions) *
+                                                    model.rope.factor);
   }
   model.attention_scale = 1.0f / std::sqrt(static_cast<float>(model.head_size));
   model.activation = read_activation(config, "hidden_act", "silu");
@@ -103,11 +105,7 @@ WeightTable llama_weights(const ModelConfig& model) {
   table.add("ln_final.w", "@norm.weight", {d});
   add_variant_weights(model, "@layers.*.self_attn.", table);
   table.ignore("*rotary_emb.inv_freq", "rotary frequencies are computed from the config");
-  if (model.tied_embeddings) {
-    table.ignore("lm_head.weight", "tied to the embedding (tie_word_embeddings)");
-  } else {
-    table.add("unembed.W_U", "lm_head.weight", {model.vocab, d});
-  }
+  add_unembedding(model, table);
   return table;
 }
 

@@ -1,5 +1,9 @@
 #include "massact/ops/cpu/convert.h"
 
+#include <algorithm>
+#include <cstring>
+
+#include "massact/ops/cpu/features.h"  // its cap is applied before the first dispatch
 #include "massact/tensor/dtype.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -51,18 +55,38 @@ void RoundToBFloat16(const float* x, std::int64_t count, float* out) {
   for (; i < count; ++i) out[i] = to_float(massact::to_bfloat16(x[i]));
 }
 
-void FromBFloat16(const std::uint16_t* HWY_RESTRICT x, std::int64_t count,
-                  float* HWY_RESTRICT out) {
+// 16-bit values without alignment; the last vector is filled up with zeros.
+template <class Convert>
+HWY_INLINE void from_16_bits(const std::byte* x, std::int64_t count, float* HWY_RESTRICT out,
+                             const Convert& convert) {
   const D32 d;
-  const U32 du;
   const U16 d16;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  std::int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    const auto wide = hn::PromoteTo(du, hn::LoadU(d16, x + i));
-    hn::StoreU(hn::BitCast(d, hn::ShiftLeft<16>(wide)), d, out + i);
+  HWY_ALIGN std::uint16_t bits[hn::MaxLanes(D32())] = {};
+  HWY_ALIGN float floats[hn::MaxLanes(D32())];
+  for (std::int64_t i = 0; i < count; i += lanes) {
+    const auto n = static_cast<std::size_t>(std::min(lanes, count - i));
+    std::memcpy(bits, x + 2 * i, n * 2);
+    const auto wide = convert(hn::Load(d16, bits));
+    if (i + lanes <= count) {
+      hn::StoreU(wide, d, out + i);
+    } else {
+      hn::Store(wide, d, floats);
+      std::memcpy(out + i, floats, n * sizeof(float));
+    }
   }
-  for (; i < count; ++i) out[i] = to_float(BFloat16{x[i]});
+}
+
+void FromBFloat16(const std::byte* x, std::int64_t count, float* out) {
+  from_16_bits(x, count, out, [](auto half) HWY_ATTR {
+    return hn::BitCast(D32(), hn::ShiftLeft<16>(hn::PromoteTo(U32(), half)));
+  });
+}
+
+void FromFloat16(const std::byte* x, std::int64_t count, float* out) {
+  from_16_bits(x, count, out, [](auto half) HWY_ATTR {
+    return hn::PromoteTo(D32(), hn::BitCast(hn::Rebind<hwy::float16_t, D32>(), half));
+  });
 }
 
 }  // namespace HWY_NAMESPACE
@@ -75,6 +99,7 @@ namespace massact::ops::cpu {
 HWY_EXPORT(ToBFloat16);
 HWY_EXPORT(RoundToBFloat16);
 HWY_EXPORT(FromBFloat16);
+HWY_EXPORT(FromFloat16);
 
 void to_bfloat16(const float* x, std::int64_t count, std::uint16_t* out) {
   HWY_DYNAMIC_DISPATCH(ToBFloat16)(x, count, out);
@@ -84,8 +109,12 @@ void round_to_bfloat16(const float* x, std::int64_t count, float* out) {
   HWY_DYNAMIC_DISPATCH(RoundToBFloat16)(x, count, out);
 }
 
-void from_bfloat16(const std::uint16_t* x, std::int64_t count, float* out) {
+void from_bfloat16(const std::byte* x, std::int64_t count, float* out) {
   HWY_DYNAMIC_DISPATCH(FromBFloat16)(x, count, out);
+}
+
+void from_float16(const std::byte* x, std::int64_t count, float* out) {
+  HWY_DYNAMIC_DISPATCH(FromFloat16)(x, count, out);
 }
 
 }  // namespace massact::ops::cpu

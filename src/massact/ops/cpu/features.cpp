@@ -84,12 +84,14 @@ State& state() {
   return the_state;
 }
 
-// Before main, so that the cap holds for the first dispatched function too.
-[[maybe_unused]] const State& applied_at_start = state();
-
 }  // namespace
 
 std::string_view name_of(CpuLevel level) { return kNames[static_cast<std::size_t>(level)]; }
+
+bool apply_cpu_cap() {
+  state();
+  return true;
+}
 
 CpuLevel cpu_level() {
   const State& s = state();

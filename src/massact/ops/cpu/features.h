@@ -25,4 +25,9 @@ CpuLevel cpu_level();
 /// Matrices packed before keep their kernel; oneDNN takes the cap that holds at its first use.
 void limit_cpu_level(CpuLevel level);
 
+/// Reads MASSACT_CPU and restrains Highway to it. Runs before main wherever this header is
+/// included, so that files with dispatched functions only need to include it.
+bool apply_cpu_cap();
+inline const bool kCpuCapApplied = apply_cpu_cap();
+
 }  // namespace massact::ops

@@ -2,8 +2,6 @@
 // panels of whole tiles in the order in which they are used, the next panels prefetched. Every
 // element is summed over k in one order whatever the blocking, so a row's bits depend on nothing
 // else.
-#include <sys/mman.h>
-
 #include <algorithm>
 
 #include "massact/ops/cpu/amx_kernels.h"
@@ -21,15 +19,6 @@ constexpr std::int64_t kStreamBytes = 8 << 20;    // larger results are written 
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 std::int64_t round_up(std::int64_t a, std::int64_t b) { return divide_up(a, b) * b; }
-
-// Fewer TLB misses and page faults; only a hint.
-void ask_for_huge_pages(void* data, std::int64_t bytes) {
-  constexpr std::uintptr_t kPage = 4096;
-  const auto first = (reinterpret_cast<std::uintptr_t>(data) + kPage - 1) / kPage * kPage;
-  const auto last =
-      (reinterpret_cast<std::uintptr_t>(data) + static_cast<std::uintptr_t>(bytes)) / kPage * kPage;
-  if (last > first) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-}
 
 // x packed: per block of rows, per block of k, its panels.
 struct PackedRows {
@@ -72,7 +61,6 @@ AmxMatrix::AmxMatrix(const PackRequest& request, Threads& threads)
       padded_n_(round_up(n_, kAmxPanel)),
       padded_k_(round_up(k_, kAmxStep)),
       panels_(padded_n_ * padded_k_) {
-  ask_for_huge_pages(panels_.data(), panels_.size() * 2);
   threads.parallel_for(padded_n_ / kAmxPanel,
                        [&](std::int64_t panel, int) { pack_panel(request.slices, panel); });
 }
@@ -103,10 +91,7 @@ void AmxMatrix::multiply(ConstFloatMatrix x, FloatMatrix y, Threads& threads) co
 void AmxMatrix::multiply_rows(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const {
   static thread_local Buffer<std::uint16_t> packed;  // the caller's, shared by its workers
   const std::int64_t row_panels = divide_up(x.rows, kAmxPanel);
-  if (packed.size() < row_panels * kAmxPanel * padded_k_) {
-    packed.reserve_discarding(row_panels * kAmxPanel * padded_k_);
-    ask_for_huge_pages(packed.data(), packed.size() * 2);
-  }
+  packed.reserve_discarding(row_panels * kAmxPanel * padded_k_);
   const PackedRows a = {packed.data(), row_panels * kAmxPanel};
   std::uint16_t* const out = packed.data();
   threads.parallel_for(row_panels, [&, out](std::int64_t panel, int) {
@@ -120,9 +105,18 @@ void AmxMatrix::multiply_rows(ConstFloatMatrix x, FloatMatrix y, Threads& thread
                      (row - block_first) * block.steps * kAmxStep);
     }
   });
+  // A task is a few blocks of rows one after the other, each prefetching the next; few enough that
+  // every thread gets several tasks. The split changes no bits.
   const std::int64_t m_blocks = divide_up(a.rows, kBlockM), n_blocks = divide_up(n_, kBlockN);
-  threads.parallel_for(m_blocks * n_blocks, [&](std::int64_t task, int) {
-    multiply_block(a, task % m_blocks, task / m_blocks, y);
+  const std::int64_t run =
+      std::clamp<std::int64_t>(m_blocks * n_blocks / (8 * threads.count()), 1, 4);
+  const std::int64_t runs = divide_up(m_blocks, run);
+  threads.parallel_for(runs * n_blocks, [&](std::int64_t task, int) {
+    const AmxTiles tiles;
+    const std::int64_t first = task % runs * run;
+    for (std::int64_t mb = first; mb < std::min(m_blocks, first + run); ++mb) {
+      multiply_block(a, mb, task / runs, y);
+    }
   });
 }
 
@@ -131,7 +125,6 @@ void AmxMatrix::multiply_block(const PackedRows& a, std::int64_t mb, std::int64_
                                FloatMatrix y) const {
   static thread_local Buffer<float> c_memory;
   c_memory.reserve_discarding(kBlockM * kBlockN);
-  const AmxTiles tiles;
   const std::int64_t first_row = mb * kBlockM, rows = std::min(kBlockM, a.rows - first_row);
   const std::int64_t first_out = nb * kBlockN, width = std::min(kBlockN, padded_n_ - first_out);
   const std::int64_t row_panels = rows / kAmxPanel, out_panels = width / kAmxPanel;
@@ -144,25 +137,28 @@ void AmxMatrix::multiply_block(const PackedRows& a, std::int64_t mb, std::int64_
     const std::int64_t panel_elements = block.steps * kAmxStepElements;
     const std::uint16_t* const a_panels = a_block + block.first * rows;
     const std::uint16_t* const b = b_panels(nb, kb);
-    // While this block of k is computed, the next one's panels of A come into the L2 cache, a part
-    // for every panel of B; and the next panel of B, a part for every panel of A.
+    // While this block of k is computed, the next one's panels of A come into the L2 cache (after
+    // the last block of k the next rows' first one, which follows in memory), a part for every
+    // panel of B; and the next panel of B, a part for every panel of A.
     const std::uint16_t* const next_a = a_panels + row_panels * panel_elements;
     constexpr std::int64_t kStepBytes = kAmxStepElements * 2;
     for (std::int64_t j = 0; j < out_panels; ++j) {
+      const std::uint16_t* const b_panel = b + j * panel_elements;
+      const std::uint16_t* const next_b =
+          last && j + 1 == out_panels ? b_panels(nb, 0) : b_panel + panel_elements;
       for (std::int64_t i = 0; i < row_panels; ++i) {
         float* const c = c_memory.data() + (j * row_panels + i) * kAmxPanel * kAmxPanel;
         const AmxPrefetch prefetch_a = {next_a + (j * row_panels + i) * panel_elements / out_panels,
-                                        last ? 0 : kStepBytes / out_panels};
-        const AmxPrefetch prefetch_b = {
-            b + (j + 1) * panel_elements + i * panel_elements / row_panels,
-            kStepBytes / row_panels};
+                                        kStepBytes / out_panels};
+        const AmxPrefetch prefetch_b = {next_b + i * panel_elements / row_panels,
+                                        kStepBytes / row_panels};
         const std::int64_t row = first_row + i * kAmxPanel, out = first_out + j * kAmxPanel;
         const std::int64_t y_rows = std::min(kAmxPanel, y.rows - row);
         const std::int64_t y_columns = std::min(kAmxPanel, n_ - out);
         const bool direct = last && !stream && y_rows == kAmxPanel && y_columns == kAmxPanel;
-        amx_multiply({a_panels + i * panel_elements, b + j * panel_elements, block.steps,
-                      kb > 0 ? c : nullptr, kAmxPanel, direct ? y.row(row) + out : c,
-                      direct ? y.stride : kAmxPanel, prefetch_a, prefetch_b});
+        amx_multiply({a_panels + i * panel_elements, b_panel, block.steps, kb > 0 ? c : nullptr,
+                      kAmxPanel, direct ? y.row(row) + out : c, direct ? y.stride : kAmxPanel,
+                      prefetch_a, prefetch_b});
         if (last && !direct) {
           amx_copy_block(c, y_rows, y_columns, y.row(row) + out, y.stride, stream);
         }

@@ -31,17 +31,26 @@ float to_f32(Source x) {
   }
 }
 
-// One file row whose inputs lie side by side.
+// One file row whose inputs lie side by side, as f32.
+void to_floats(const std::byte* data, std::int64_t count, float* out, float) {
+  std::memcpy(out, data, static_cast<std::size_t>(count) * sizeof(float));
+}
+void to_floats(const std::byte* data, std::int64_t count, float* out, BFloat16) {
+  from_bfloat16(data, count, out);
+}
+void to_floats(const std::byte* data, std::int64_t count, float* out, Float16) {
+  from_float16(data, count, out);
+}
+
 template <typename Source, typename Out>
 void read_contiguous(const std::byte* data, std::int64_t count, Out* out, std::vector<float>& row) {
-  if constexpr (sizeof(Source) == sizeof(Out) && !std::is_same_v<Source, Float16>) {
-    std::memcpy(out, data, static_cast<std::size_t>(count) * sizeof(Out));  // same type: no change
+  if constexpr (std::is_same_v<Out, float>) {
+    to_floats(data, count, out, Source());
+  } else if constexpr (std::is_same_v<Source, BFloat16>) {
+    std::memcpy(out, data, static_cast<std::size_t>(count) * sizeof(Out));  // already bf16
   } else {
     row.resize(static_cast<std::size_t>(count));
-    for (std::int64_t i = 0; i < count; ++i) {
-      row[static_cast<std::size_t>(i)] =
-          to_f32(load<Source>(data + static_cast<std::size_t>(i) * sizeof(Source)));
-    }
+    to_floats(data, count, row.data(), Source());
     convert(row.data(), count, out);
   }
 }

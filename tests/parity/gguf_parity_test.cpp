@@ -1,0 +1,82 @@
+// GGUF models (tools/golden/make_gguf_models.py) against the golden values of the HF models they
+// were made from.
+#include <gtest/gtest.h>
+
+#include "parity/collect.h"
+#include "parity/compare.h"
+
+namespace massact {
+namespace {
+
+using namespace testing_support;
+
+Model gguf_model(const std::string& name) {
+  return open_model(golden_folder() / "gguf" / "models" / (name + ".gguf"));
+}
+
+class GgufParity : public testing::TestWithParam<std::string> {};
+
+TEST_P(GgufParity, SitesAreThoseOfTheHfModel) {
+  const Model model = gguf_model(GetParam());
+  const auto golden =
+      open_safetensors(golden_folder() / "models" / GetParam() / "sites.safetensors");
+  // The llama architecture stores a head's query and key dimensions in another order.
+  const bool reordered = model.config().rope.style == ops::RopeStyle::interleaved;
+  const auto got = collect(model, golden_tokens(*golden), all_sites(model.config()),
+                           {.precision = ops::Precision::f32});
+  std::size_t compared = 0;
+  for (const auto& info : golden->tensors()) {
+    const auto slash = info.name.find('/');
+    const std::string site = info.name.substr(slash + 1);
+    if (site == "tokens") continue;
+    const SiteKind kind = parse_site(site, model.config()).kind;
+    const bool head_space = kind == SiteKind::q || kind == SiteKind::k || kind == SiteKind::rot_q ||
+                            kind == SiteKind::rot_k;
+    if (reordered && head_space) continue;
+    const auto expected = to_float_tensor(golden->view(info.name));
+    const std::vector<float> values(expected.floats().begin(), expected.floats().end());
+    const std::int64_t rows =
+        is_attention_map(kind) ? info.shape[0] * info.shape[1] : info.shape[0];
+    EXPECT_EQ(compare_vectors(got.at({std::stoll(info.name.substr(3, slash - 3)), site}), values,
+                              static_cast<std::int64_t>(values.size()) / rows),
+              "")
+        << info.name;
+    ++compared;
+  }
+  EXPECT_GT(compared, 20u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, GgufParity,
+                         testing::Values("llama-gqa-tied", "llama-rope-llama3", "qwen2-window-off",
+                                         "gpt2"),
+                         [](const auto& param_info) {
+                           std::string name = param_info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+// Quantised weights and the tokenizer inside the file: the same texts, the same massive values.
+TEST(GgufPlanted, TheQuantisedModelHasTheSameMassiveActivations) {
+  const Model quantised = gguf_model("planted-q8");
+  const Model original = open_model(golden_folder() / "models" / "planted");
+  const std::string text = "The miller said nothing. There was no light in the house.";
+  const auto ids = original.tokenizer().encode(text).ids;
+  EXPECT_EQ(quantised.tokenizer().encode(text).ids, ids);
+  EXPECT_EQ(quantised.tokenizer().adds_bos(), original.tokenizer().adds_bos());
+  Plan::Tokens tokens = {*original.tokenizer().bos()};
+  tokens.insert(tokens.end(), ids.begin(), ids.end());
+  const std::vector<Site> sites = {{SiteKind::resid_post, 2}};
+  const RunOptions f32{.precision = ops::Precision::f32};
+  const auto a = collect(original, {tokens}, sites, f32).at({0, name_of(sites[0])});
+  const auto b = collect(quantised, {tokens}, sites, f32).at({0, name_of(sites[0])});
+  std::size_t massive = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (std::abs(a[i]) < 100) continue;
+    ++massive;
+    EXPECT_NEAR(b[i], a[i], 0.02 * std::abs(a[i])) << i;
+  }
+  EXPECT_EQ(massive, 6u);  // two dimensions of the start token and of two full stops
+}
+
+}  // namespace
+}  // namespace massact

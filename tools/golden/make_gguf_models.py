@@ -1,0 +1,179 @@
+"""Writes tests/golden/gguf/models/*.gguf: golden HF models as llama.cpp's conversion would store them.
+
+NAME.gguf        in F32, of the golden model NAME: its sites.safetensors holds for the GGUF as well
+                 (q and k of the llama architecture have their dimensions in another order)
+planted-q8.gguf  `planted` with its tokenizer, matrices in Q8_0 where their rows allow it, else F16
+
+Developer's tool: needs numpy, safetensors, gguf (0.19.0 wrote what is committed). Run from the
+repository's root.
+"""
+
+import json
+import math
+import pathlib
+
+import gguf
+import numpy as np
+from gguf import GGMLQuantizationType as Type
+from safetensors.numpy import load_file
+
+GOLDEN = pathlib.Path("tests/golden")
+OUT = GOLDEN / "gguf/models"
+
+LLAMA_NAMES = {
+    "model.embed_tokens.weight": "token_embd.weight",
+    "model.norm.weight": "output_norm.weight",
+    "lm_head.weight": "output.weight",
+    "input_layernorm.weight": "attn_norm.weight",
+    "post_attention_layernorm.weight": "ffn_norm.weight",
+    "self_attn.q_proj.weight": "attn_q.weight",
+    "self_attn.k_proj.weight": "attn_k.weight",
+    "self_attn.v_proj.weight": "attn_v.weight",
+    "self_attn.o_proj.weight": "attn_output.weight",
+    "self_attn.q_proj.bias": "attn_q.bias",
+    "self_attn.k_proj.bias": "attn_k.bias",
+    "self_attn.v_proj.bias": "attn_v.bias",
+    "mlp.gate_proj.weight": "ffn_gate.weight",
+    "mlp.up_proj.weight": "ffn_up.weight",
+    "mlp.down_proj.weight": "ffn_down.weight",
+}
+GPT2_NAMES = {
+    "wte.weight": "token_embd.weight",
+    "wpe.weight": "position_embd.weight",
+    "ln_f.weight": "output_norm.weight",
+    "ln_f.bias": "output_norm.bias",
+    "ln_1.weight": "attn_norm.weight",
+    "ln_1.bias": "attn_norm.bias",
+    "attn.c_attn.weight": "attn_qkv.weight",
+    "attn.c_attn.bias": "attn_qkv.bias",
+    "attn.c_proj.weight": "attn_output.weight",
+    "attn.c_proj.bias": "attn_output.bias",
+    "ln_2.weight": "ffn_norm.weight",
+    "ln_2.bias": "ffn_norm.bias",
+    "mlp.c_fc.weight": "ffn_up.weight",
+    "mlp.c_fc.bias": "ffn_up.bias",
+    "mlp.c_proj.weight": "ffn_down.weight",
+    "mlp.c_proj.bias": "ffn_down.bias",
+}
+
+
+def gguf_name(name, names):
+    if name in names:
+        return names[name]
+    parts = name.removeprefix("model.").removeprefix("transformer.").split(".", 2)
+    return f"blk.{parts[1]}.{names[parts[2]]}" if len(parts) == 3 and parts[2] in names else None
+
+
+def reorder_for_neighbouring_pairs(weight, heads):
+    """Rows of a head from (half, pair) to (pair, half): rotary then turns neighbours."""
+    size = weight.shape[0] // heads // 2
+    return weight.reshape(heads, 2, size, -1).swapaxes(1, 2).reshape(weight.shape)
+
+
+def llama3_factors(rope, dims):
+    """What Llama 3's scaling divides the frequencies by (docs of rope_config.h)."""
+    inverse = 1.0 / rope["rope_theta"] ** (np.arange(0, dims, 2, dtype=np.float64) / dims)
+    original, low, high = (rope[k] for k in
+                           ("original_max_position_embeddings", "low_freq_factor", "high_freq_factor"))  # fmt: skip
+    factors = []
+    for frequency in inverse:
+        wavelength = 2 * math.pi / frequency
+        smooth = (original / wavelength - low) / (high - low)
+        if wavelength < original / high:
+            factors.append(1.0)
+        elif wavelength > original / low:
+            factors.append(rope["factor"])
+        else:
+            factors.append(1 / ((1 - smooth) / rope["factor"] + smooth))
+    return np.array(factors, dtype=np.float32)
+
+
+def add_llama_metadata(writer, config, rope):
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(config["num_attention_heads"])
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_rope_freq_base(rope["rope_theta"])
+    if "head_dim" in config:
+        writer.add_key_length(config["head_dim"])
+        writer.add_value_length(config["head_dim"])
+        writer.add_rope_dimension_count(config["head_dim"])
+
+
+def add_gpt2_metadata(writer, config):
+    writer.add_block_count(config["n_layer"])
+    writer.add_context_length(config["n_positions"])
+    writer.add_embedding_length(config["n_embd"])
+    writer.add_feed_forward_length(config["n_inner"])
+    writer.add_head_count(config["n_head"])
+    writer.add_layer_norm_eps(config["layer_norm_epsilon"])
+
+
+def add_tokenizer(writer, folder):
+    model = json.loads((folder / "tokenizer.json").read_text())["model"]
+    tokens = sorted(model["vocab"], key=model["vocab"].get)
+    merges = [m if isinstance(m, str) else " ".join(m) for m in model["merges"]]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([gguf.TokenType.CONTROL if t in ("<s>", "</s>") else
+                            gguf.TokenType.NORMAL for t in tokens])  # fmt: skip
+    writer.add_token_merges(merges)
+    writer.add_bos_token_id(tokens.index("<s>"))
+    writer.add_eos_token_id(tokens.index("</s>"))
+    writer.add_add_bos_token(True)
+
+
+def add_tensor(writer, name, value, quantised):
+    if quantised and value.ndim == 2:
+        kind = Type.Q8_0 if value.shape[1] % 32 == 0 else Type.F16
+        writer.add_tensor(name, gguf.quants.quantize(value, kind), raw_dtype=kind)
+    else:
+        writer.add_tensor(name, np.ascontiguousarray(value, dtype=np.float32))
+
+
+def convert(name, out, quantised=False):
+    folder = GOLDEN / "models" / name
+    config = json.loads((folder / "config.json").read_text())
+    architecture = config["model_type"]
+    writer = gguf.GGUFWriter(OUT / out, architecture)
+    writer.add_name(name)
+    names = GPT2_NAMES if architecture == "gpt2" else LLAMA_NAMES
+    if architecture == "gpt2":
+        add_gpt2_metadata(writer, config)
+    else:
+        rope = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
+        rope.setdefault("rope_theta", config.get("rope_theta"))
+        add_llama_metadata(writer, config, rope)
+        if rope.get("rope_type") == "llama3":
+            writer.add_tensor("rope_freqs.weight", llama3_factors(rope, config["head_dim"]))
+    if (folder / "tokenizer.json").exists():
+        add_tokenizer(writer, folder)
+    for source, value in load_file(folder / "model.safetensors").items():
+        target = gguf_name(source, names)
+        if target is None:
+            continue  # mask buffers
+        if architecture == "gpt2" and value.ndim == 2 and target.startswith("blk."):
+            value = value.T
+        if architecture == "llama" and target.endswith(("attn_q.weight", "attn_k.weight")):
+            heads = config["num_attention_heads" if "attn_q" in target else "num_key_value_heads"]
+            value = reorder_for_neighbouring_pairs(value, heads)
+        add_tensor(writer, target, value, quantised)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def main():
+    OUT.mkdir(parents=True, exist_ok=True)
+    for name in ("llama-gqa-tied", "llama-rope-llama3", "qwen2-window-off", "gpt2"):
+        convert(name, f"{name}.gguf")
+    convert("planted", "planted-q8.gguf", quantised=True)
+
+
+if __name__ == "__main__":
+    main()
