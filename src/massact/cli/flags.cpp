@@ -17,11 +17,6 @@ namespace {
 
 constexpr std::int64_t kDefaultSeqLen = 2048;
 
-BosPolicy bos_policy(std::string_view text) {
-  if (text == "yes") return BosPolicy::always;
-  return text == "no" ? BosPolicy::never : BosPolicy::automatic;
-}
-
 }  // namespace
 
 void ModelFlags::declare(CLI::App& command) {
@@ -67,10 +62,15 @@ std::int64_t TextFlags::effective_seq_len(const ModelConfig& config) const {
   return seq_len;
 }
 
+BosPolicy TextFlags::bos_policy() const {
+  if (bos == "yes") return BosPolicy::always;
+  return bos == "no" ? BosPolicy::never : BosPolicy::automatic;
+}
+
 Corpus TextFlags::read(const Model& model) const {
   const CorpusOptions options{.seq_len = effective_seq_len(model.config()),
                               .max_sequences = sequences,
-                              .bos = bos_policy(bos),
+                              .bos = bos_policy(),
                               .keep_short = true};
   if (!tokens.empty()) {
     const Tokenizer* tokenizer = model.has_tokenizer() ? &model.tokenizer() : nullptr;

@@ -36,6 +36,8 @@ struct TextFlags {
   void declare_size(CLI::App& command);
   /// The length in effect for this model. Throws UsageError if it is longer than the model allows.
   std::int64_t effective_seq_len(const ModelConfig& config) const;
+  /// --bos.
+  BosPolicy bos_policy() const;
   /// Reads and tokenises. The corpus refers to the model's tokenizer.
   Corpus read(const Model& model) const;
 };

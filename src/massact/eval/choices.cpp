@@ -49,6 +49,7 @@ ChoiceWindows choice_windows(std::span<const MultipleChoiceItem> items, const To
       }
       result.truncated +=
           std::ssize(tokens.context) + std::ssize(tokens.continuation) > max_positions + 1;
+      result.cut += std::ssize(tokens.continuation) > max_positions;
       result.windows.push_back(
           continuation_window(tokens.context, tokens.continuation, max_positions));
     }

@@ -15,11 +15,12 @@ namespace massact::eval {
 struct ChoiceWindows {
   std::vector<Window> windows;
   std::int64_t truncated = 0;  ///< requests whose context lost its beginning
+  std::int64_t cut = 0;        ///< of these, requests that lost a part of the continuation as well
 };
 
 /// With `bos` the tokenizer's BOS is put before every context; an empty context becomes it (or the
 /// EOS, if there is no BOS) in any case, as in lm-eval. Throws Error if the tokenizer has neither
-/// and one is needed, or if a continuation does not fit.
+/// and one is needed.
 ChoiceWindows choice_windows(std::span<const MultipleChoiceItem> items, const Tokenizer& tokenizer,
                              std::int64_t max_positions, bool bos);
 

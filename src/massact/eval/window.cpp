@@ -93,15 +93,13 @@ Window continuation_window(Ids context, Ids continuation, std::int64_t max_posit
   require(!context.empty() && !continuation.empty(), "request",
           "expected a context and a continuation of at least one token each, got {} and {}",
           context.size(), continuation.size());
-  require(std::ssize(continuation) <= max_positions, "request",
-          "expected a continuation of at most {} tokens (the model's limit), got {}", max_positions,
-          continuation.size());
   std::vector<std::int32_t> all(context.begin(), context.end());
   all.insert(all.end(), continuation.begin(), continuation.end());
   const std::int64_t count = std::ssize(all);
   const std::int64_t begin = std::max<std::int64_t>(0, count - (max_positions + 1));
-  const std::int64_t first = count - std::ssize(continuation) - begin;
-  return window_of(part(all, begin, count - 1), first, continuation);
+  const std::int64_t scored = std::min<std::int64_t>(std::ssize(continuation), max_positions);
+  return window_of(part(all, begin, count - 1), count - scored - begin,
+                   part(all, count - scored, count));
 }
 
 }  // namespace massact::eval

@@ -45,9 +45,10 @@ std::vector<Window> llama_cpp_windows(std::span<const std::int32_t> ids, std::in
 std::vector<Window> rolling_windows(std::span<const std::int32_t> ids, std::int64_t seq_len,
                                     std::int32_t prefix);
 
-/// lm-evaluation-harness's request: how likely is `continuation` after `context`? If both are
-/// longer than `max_positions` + 1 together, the context loses its beginning. Neither may be empty,
-/// and the continuation must fit.
+/// lm-evaluation-harness's request: how likely is `continuation` after `context`? Of both together
+/// the last `max_positions` + 1 ids are kept, so that the context may lose its beginning; of a
+/// continuation longer than `max_positions` (which the harness refuses) only the end is scored.
+/// Neither may be empty.
 Window continuation_window(std::span<const std::int32_t> context,
                            std::span<const std::int32_t> continuation, std::int64_t max_positions);
 

@@ -28,13 +28,7 @@ class Builder {
   std::vector<Variant> build(std::vector<std::string>& notes) {
     const auto found = at(targets_.layer);
     add({.name = "zero", .kind = VariantKind::zero}, all_targets(), edit::zero());
-    if (const auto means = context_.means.find(targets_.layer); means != context_.means.end()) {
-      add({.name = "mean", .kind = VariantKind::mean}, all_targets(),
-          edit::mean(means->second, context_.labels));
-    } else {
-      notes.emplace_back(
-          "no target meets the rule in the calibration sequences: there is no mean to set");
-    }
+    add_mean(*found, notes);
     add_controls(*found, notes);
     add_each_finding(*found);
     for (const double factor : options_.sweep) {
@@ -104,6 +98,36 @@ class Builder {
     variants_.push_back(std::move(variant));
   }
 
+  // Known before the run: a mean that is missing must not show after hours.
+  void add_mean(const edit::ScalarLists& found, std::vector<std::string>& notes) {
+    const auto means = context_.means.find(targets_.layer);
+    const std::string missing =
+        means == context_.means.end() ? "any target" : scalar_without_mean(found, *means->second);
+    if (missing.empty()) {
+      add({.name = "mean", .kind = VariantKind::mean}, all_targets(),
+          edit::mean(means->second, context_.labels));
+      return;
+    }
+    require(targets_.label == Label::not_massive, "mean",
+            "expected a mean of {} at layer {}, but none met the rule there in the "
+            "calibration windows (calibrate on more text: --calibration, --sequences)",
+            missing, targets_.layer);
+    notes.push_back(fmt::format(
+        "the calibration windows give no mean of {}: the variant `mean` is left out", missing));
+  }
+
+  // Such as "a dimension 5, weak token", or nothing if every scalar has a mean.
+  std::string scalar_without_mean(const edit::ScalarLists& found, const edit::Means& means) const {
+    for (const auto& [sequence, list] : found) {
+      for (const edit::Scalar& scalar : list) {
+        const auto position_class = context_.labels->position_class(sequence, scalar.position);
+        if (means.find(position_class, scalar.dimension) != nullptr) continue;
+        return fmt::format("a dimension {}, {} token", scalar.dimension, position_class);
+      }
+    }
+    return "";
+  }
+
   void add_controls(const edit::ScalarLists& found, std::vector<std::string>& notes) {
     add({.name = "random", .kind = VariantKind::random},
         {listed("as many at random, same tokens",
@@ -131,7 +155,7 @@ class Builder {
       const SelectorPtr selector = one_target(target, found);
       if (selector == nullptr) continue;
       add({.name =
-               fmt::format("zero {} {}", target.finding.position_class, target.finding.dimension),
+               fmt::format("{} {} alone", target.finding.position_class, target.finding.dimension),
            .kind = VariantKind::one_finding},
           {selector}, edit::zero());
     }
@@ -235,9 +259,8 @@ std::vector<std::string> verdicts_of(const AblateResult& result) {
   verdicts.push_back(text + ".");
   for (const VariantRow& row : result.rows) {
     if (row.kind != VariantKind::one_finding) continue;
-    verdicts.push_back(fmt::format("{} alone ({} scalars at layer {}) {}.", row.name, row.scalars,
+    verdicts.push_back(fmt::format("Zeroing {} ({} scalars at layer {}) {}.", row.name, row.scalars,
                                    row.layer, effect(row, acc)));
-    verdicts.back()[0] = 'Z';
   }
   return verdicts;
 }

@@ -100,7 +100,7 @@ void MeasureSet::add(const Model& model, TaskRequest task, BosPolicy bos) {
       bos == BosPolicy::always || (bos == BosPolicy::automatic && tokenizer.adds_bos());
   auto choices = eval::choice_windows(task.items, tokenizer, model.config().max_positions, adds);
   tasks_.push_back({std::move(task), adds, std::ssize(windows_), std::ssize(choices.windows),
-                    choices.truncated});
+                    choices.truncated, choices.cut});
   std::move(choices.windows.begin(), choices.windows.end(), std::back_inserter(windows_));
 }
 
@@ -172,6 +172,11 @@ std::vector<std::string> warnings_of(const MeasureSet& set) {
         "{} of {} requests of task {} were longer than the model allows and lost the beginning of "
         "their context",
         task.truncated, task.count, task.request.name));
+    if (task.cut == 0) continue;
+    warnings.push_back(fmt::format(
+        "{} choices of task {} are longer than the model allows: only their last tokens are scored "
+        "(lm-evaluation-harness would refuse the task)",
+        task.cut, task.request.name));
   }
   return warnings;
 }

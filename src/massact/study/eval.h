@@ -61,6 +61,7 @@ class MeasureSet {
     bool bos = false;
     std::int64_t first = 0, count = 0;
     std::int64_t truncated = 0;  ///< requests that lost the beginning of their context
+    std::int64_t cut = 0;        ///< of these, requests that lost a part of the choice as well
   };
   const std::vector<Text>& texts() const { return texts_; }
   const std::vector<Task>& tasks() const { return tasks_; }

@@ -60,7 +60,10 @@ TEST(Windows, LongContextsLoseTheirBeginning) {
   const Window window = continuation_window(Ids{1, 2, 3, 4}, Ids{5, 6}, 3);
   EXPECT_EQ(window.tokens, (Ids{3, 4, 5}));
   EXPECT_EQ(window.first_row, 1);
-  EXPECT_THROW(continuation_window(Ids{1}, Ids{2, 3, 4, 5}, 3), Error);
+  const Window cut = continuation_window(Ids{1}, Ids{2, 3, 4, 5}, 3);
+  EXPECT_EQ(cut.tokens, (Ids{2, 3, 4}));
+  EXPECT_EQ(cut.targets, (Ids{3, 4, 5}));
+  EXPECT_EQ(cut.first_row, 0);
   EXPECT_THROW(continuation_window(Ids{}, Ids{2}, 3), Error);
 }
 

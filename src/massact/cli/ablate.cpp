@@ -1,0 +1,133 @@
+// `massact ablate`: edit the massive activations and measure what breaks.
+#include "massact/study/ablate.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <optional>
+
+#include "massact/cli/commands.h"
+#include "massact/cli/measure_flags.h"
+#include "massact/cli/terminal.h"
+#include "massact/report/ablate_report.h"
+#include "massact/report/model_hash.h"
+#include "massact/report/result_dir.h"
+
+namespace massact {
+namespace {
+
+constexpr const char* kExamples = R"(
+Examples:
+  massact ablate models/mini-llama
+  massact ablate Llama-2-7b --text wiki.test.raw --seq-len 4096 --task piqa=valid.jsonl
+  massact ablate gpt2 --text book.txt --sweep 0,.2,.5,.8,1,1.5,2,3 --out results
+  massact ablate gpt2 --plan plan.json          # own edits: docs/edit-plans.md
+  massact ablate gpt2 --each-layer --selector class --rule auto)";
+
+struct AblateFlags {
+  ModelFlags model;
+  MeasureFlags measures;
+  RunFlags run;
+  OutputFlags output;
+  std::string ppl = "hf";
+  std::string plan = "auto";
+  std::string calibration;
+  std::string rule = "strict";
+  std::string selector = "found";
+  std::string classes;
+  std::vector<double> sweep;
+  bool each_layer = false;
+  std::uint64_t seed = 0;
+};
+
+AblateOptions options_of(const AblateFlags& flags) {
+  AblateOptions options;
+  options.rule = Rule::parse(flags.rule);
+  options.selector = flags.selector == "class" ? SelectorKind::position_class : SelectorKind::found;
+  options.sweep = flags.sweep;
+  options.each_layer = flags.each_layer;
+  options.seed = flags.seed;
+  if (!flags.classes.empty()) options.classes = PositionLists::from_file(flags.classes);
+  options.run = flags.run.options();
+  return options;
+}
+
+CalibrationSplit split_of(const AblateFlags& flags, const Model& model,
+                          PerplexityRequest& request) {
+  TokenStreams streams = flags.measures.read(model, request);
+  if (flags.calibration.empty()) return split_text(model, std::move(streams), request);
+  return split_text(model, std::move(streams),
+                    flags.measures.read_file(model, flags.calibration, request), request);
+}
+
+void run_command(const AblateFlags& flags) {
+  AblateOptions options = options_of(flags);
+  PerplexityRequest request = flags.measures.request(eval::parse_convention(flags.ppl, "--ppl"));
+  const Model model = flags.model.open();
+  if (flags.plan != "auto") options.plan = edit::EditPlan::from_file(flags.plan, model);
+  const std::string hash = hash_of(model);
+  std::optional<ResultDir> directory;
+  if (!flags.output.out.empty()) directory.emplace(flags.output.out, hash, flags.output.force);
+
+  const CalibrationSplit split = split_of(flags, model, request);
+  if (flags.calibration.empty()) request.max_windows -= split.split.calibration_windows;
+  MeasureSet set;
+  set.add(model, split.evaluation, request);
+  for (TaskRequest& task : flags.measures.read_tasks()) {
+    set.add(model, std::move(task), flags.measures.text.bos_policy());
+  }
+  const std::unique_ptr<Progress> progress = flags.output.progress();
+  const AblateResult result = run_ablate(model, set, split, options, *progress);
+
+  const std::string json = ablate_json_text(result, hash);
+  if (directory) directory->write({{"ablate.csv", ablate_csv(result)}, {"ablate.json", json}});
+  print(flags.output.json ? json : ablate_text(result, text_style_of(STDOUT_FILENO)));
+  if (directory && !flags.output.quiet) {
+    fmt::print(stderr, "Report: {}\n", (directory->path() / "ablate.json").string());
+  }
+}
+
+void declare_edits(CLI::App& command, AblateFlags& flags) {
+  command.add_option("--plan", flags.plan, "auto, or a JSON edit plan (docs/edit-plans.md)")
+      ->capture_default_str();
+  command
+      .add_option("--rule", flags.rule,
+                  "strict: |h| > 100 and >= 1000 x median; auto: a gap in the tail; or ABS,RATIO")
+      ->capture_default_str();
+  command
+      .add_option("--selector", flags.selector,
+                  "found: what meets the rule in each sequence; class: the findings' position "
+                  "classes and dimensions in every sequence")
+      ->check(CLI::IsMember({"found", "class"}))
+      ->capture_default_str();
+  command.add_option("--sweep", flags.sweep, "Also scale the targets by each of these factors")
+      ->delimiter(',');
+  command.add_flag("--each-layer", flags.each_layer, "Also zero at each layer separately");
+  command.add_option("--calibration", flags.calibration,
+                     "Text for the means (default: the first fifth of the text's windows)");
+  command.add_option("--classes", flags.classes,
+                     "JSON with own lists of delimiter and weak tokens (docs/commands.md)");
+  command.add_option("--seed", flags.seed, "Of the random control and of noise")
+      ->capture_default_str();
+}
+
+}  // namespace
+
+void add_ablate(CLI::App& app, Action& action) {
+  CLI::App* command =
+      app.add_subcommand("ablate", "Edit the massive activations and measure what breaks");
+  auto flags = std::make_shared<AblateFlags>();
+  flags->model.declare(*command);
+  flags->measures.declare(*command);
+  command->add_option("--ppl", flags->ppl, "Convention of perplexity: hf, lm-eval or llama.cpp")
+      ->capture_default_str();
+  declare_edits(*command, *flags);
+  flags->run.declare(*command);
+  flags->output.declare(*command);
+  command->footer(kExamples);
+  command->callback([flags, &action] { action = [flags] { run_command(*flags); }; });
+}
+
+}  // namespace massact

@@ -1,0 +1,120 @@
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "massact/report/ablate_report.h"
+#include "massact/report/eval_text.h"
+#include "massact/report/numbers.h"
+
+namespace massact {
+namespace {
+
+// lm-eval's own number is per word; it is not given for token files.
+const eval::Estimate& headline(const eval::Perplexity& p) {
+  return p.word_perplexity ? *p.word_perplexity : p.perplexity;
+}
+
+std::string ratio_text(const eval::Estimate& loss_change, const TextStyle& style) {
+  const eval::Estimate ratio = eval::exp_of(loss_change);
+  const std::string times = style.utf8 ? "×" : "x";
+  // Close to 1 the difference says more than the ratio.
+  if (std::abs(loss_change.value) < 0.05) {
+    const std::string error =
+        ratio.error ? fmt::format(" {} {:.2g}", style.utf8 ? "±" : "+-", 100.0 * *ratio.error) : "";
+    return fmt::format("{:+.2g}{} %", 100.0 * (ratio.value - 1.0), error);
+  }
+  return times + " " + (ratio.error ? estimate_text(ratio, style) : number(ratio.value));
+}
+
+std::vector<std::string> header_of(const AblateResult& result) {
+  std::vector<std::string> header = {"variant", "layer", "scalars"};
+  for (const auto& text : result.texts) {
+    const bool words = text.request.convention == eval::Convention::lm_eval && text.counts;
+    header.push_back(
+        fmt::format("{}ppl {}", words ? "word " : "", name_of(text.request.convention)));
+    header.emplace_back("change");
+  }
+  header.insert(header.end(), {"mean KL", "p99 KL", "max KL", "top-1 kept"});
+  for (const auto& task : result.tasks) {
+    header.push_back(task.request.name + " acc");
+    header.emplace_back("change");
+  }
+  return header;
+}
+
+std::vector<std::string> cells_of(const VariantRow& row, const TextStyle& style) {
+  const Measures& m = row.measures;
+  std::vector<std::string> cells = {row.name, row.layer < 0 ? "" : fmt::format("{}", row.layer),
+                                    row.scalars == 0 ? "" : fmt::format("{}", row.scalars)};
+  for (std::size_t i = 0; i < m.perplexities.size(); ++i) {
+    cells.push_back(estimate_text(headline(m.perplexities[i]), style));
+    cells.push_back(m.loss_changes.empty() ? "" : ratio_text(m.loss_changes[i], style));
+  }
+  if (m.divergence) {
+    cells.push_back(fmt::format("{:.3g}", m.divergence->mean_kl.value));
+    cells.push_back(fmt::format("{:.3g}", m.divergence->p99_kl));
+    cells.push_back(fmt::format("{:.3g}", m.divergence->max_kl));
+    cells.push_back(percent(m.divergence->top1_agreement.value));
+  } else {
+    cells.insert(cells.end(), 4, "");
+  }
+  for (std::size_t i = 0; i < m.accuracies.size(); ++i) {
+    cells.push_back(estimate_text(m.accuracies[i].acc, style));
+    cells.push_back(m.acc_changes.empty() ? "" : signed_number(m.acc_changes[i].value));
+  }
+  return cells;
+}
+
+std::string targets_text(const AblateResult& result, const TextStyle& style) {
+  if (!result.targets) return "";
+  const Targets& targets = *result.targets;
+  std::string out =
+      wrap(fmt::format("{} at layer {} ({}, by the rule {}; selector {}):",
+                       targets.label == Label::not_massive ? "The largest values, NOT massive,"
+                                                           : "Massive activations",
+                       targets.layer, name_of(targets.label), targets.findings.rule.to_string(),
+                       result.selector == SelectorKind::found ? "found" : "class"),
+           style) +
+      "\n";
+  for (const AblationTarget& target : targets.targets) {
+    const std::string mean =
+        target.mean_count == 0
+            ? "no mean: it met the rule nowhere in the calibration windows"
+            : fmt::format("mean {} (n = {})", signed_number(target.mean), target.mean_count);
+    out += "  " +
+           wrap(fmt::format("dimension {}, {} token \"{}\": {}", target.finding.dimension,
+                            target.finding.position_class, printable(target.finding.token, style),
+                            mean),
+                style) +
+           "\n";
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string ablate_text(const AblateResult& result, const TextStyle& style) {
+  std::string out = facts_text(result.facts, style);
+  out += wrap(fmt::format("calibration: {} windows, {} tokens: {}; evaluation: {}",
+                          result.split.calibration_windows, result.split.calibration_tokens,
+                          printable(result.split.calibration, style),
+                          printable(result.split.evaluation, style)),
+              style) +
+         "\n";
+  for (std::size_t i = 0; i < result.texts.size(); ++i) {
+    const auto& original = result.rows.front().measures.perplexities[i];
+    out += wrap(fmt::format("ppl {}: {}", name_of(result.texts[i].request.convention),
+                            convention_text(result.texts[i], original.targets)),
+                style) +
+           "\n";
+  }
+  out += "\n" + targets_text(result, style) + "\n";
+  std::vector<std::vector<std::string>> rows = {header_of(result)};
+  for (const VariantRow& row : result.rows) rows.push_back(cells_of(row, style));
+  out += table_text(rows) + "\n";
+  for (const std::string& verdict : result.verdicts) out += wrap(verdict, style) + "\n";
+  out += wrap(fmt::format("All of it took {:.2f} forward passes.", result.forward_passes), style);
+  return out + "\n" + warnings_text(result.warnings, style);
+}
+
+}  // namespace massact
