@@ -52,7 +52,7 @@ function(massact_library name)
 endfunction()
 
 # Every test program also belongs to the target KIND_tests, so that one kind can be built alone.
-foreach(kind unit parity cli)
+foreach(kind unit parity cli train)
   add_custom_target(${kind}_tests)
 endforeach()
 
