@@ -72,8 +72,8 @@ TEST_F(DamagedData, ATruncatedFileIsNoticed) {
 }
 
 TEST_F(DamagedData, AForeignFileIsNoticed) {
-  std::ofstream(data_ / "val.bin", std::ios::binary)
-      << std::string(fs::file_size(data_ / "val.bin"), '\xff');
+  const std::string foreign(fs::file_size(data_ / "val.bin"), '\xff');
+  std::ofstream(data_ / "val.bin", std::ios::binary) << foreign;
   EXPECT_THAT(opening(), HasSubstr("expected token ids below 300, got 65535"));
   fs::remove(data_ / "data.json");
   EXPECT_THAT(opening(), HasSubstr("data.json"));

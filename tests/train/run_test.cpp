@@ -114,8 +114,8 @@ TEST_F(Runs, RefusesToMixRuns) {
   other.model.attention = Attention::standard;
   EXPECT_THAT(running(other), HasSubstr("attention"));
   other = o;
-  other.train.lr = 1e-4;
-  EXPECT_THAT(running(other), HasSubstr("lr 0.004 is not 0.0001"));
+  other.train.lr = 5e-3;
+  EXPECT_THAT(running(other), HasSubstr("lr 0.004 is not 0.005"));
 }
 
 TEST_F(Runs, ADamagedCheckpointIsAnError) {
