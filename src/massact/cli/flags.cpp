@@ -22,7 +22,7 @@ constexpr std::int64_t kDefaultSeqLen = 2048;
 void ModelFlags::declare(CLI::App& command) {
   command
       .add_option("MODEL", model,
-                  "A directory with config.json, an HF cache folder, or a llama2.c .bin")
+                  "A directory with config.json, an HF cache folder, a .gguf or a llama2.c .bin")
       ->required();
   command.add_option("--tokenizer", tokenizer,
                      "A tokenizer file or directory (default: beside the model)");

@@ -92,8 +92,8 @@ std::set<Group> choose_groups(Targets& targets) {
 }
 
 int first_layer_of(const Targets& targets) {
-  // Candidates are everywhere: the layer where the best of them is largest says most.
-  if (targets.label == Label::not_massive) return targets.findings.findings.front().peak_layer;
+  // Candidates are everywhere: take the layer where the best of them appears.
+  if (targets.label == Label::not_massive) return targets.findings.findings.front().first_layer;
   int first = targets.findings.findings.front().first_layer;
   for (const Finding& finding : targets.findings.findings) {
     if (finding.label == targets.label) first = std::min(first, finding.first_layer);
