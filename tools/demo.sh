@@ -1,6 +1,6 @@
 #!/bin/sh
 # The main job on what is at hand: tools/demo.sh PROGRAM
-# The project's own models if they are there, else a small real one from ../shared, else the tiny
+# The project's own models if they are there, else a small real one from ../shared; then the tiny
 # model with planted massive activations that the tests use.
 set -eu
 program=$1
@@ -24,9 +24,16 @@ if [ -f models/mini-llama/config.json ]; then
   fi
 elif [ -f "${MASSACT_SHARED:-}/data/stories260K/stories260K.bin" ]; then
   scan stories260K "$MASSACT_SHARED/data/stories260K/stories260K.bin"
-else
-  scan planted tests/golden/models/planted --text tests/golden/texts/harbour.txt --seq-len 64
 fi
+
+text="--text tests/golden/texts/harbour.txt --seq-len 64 --bos yes"
+echo
+echo "A tiny model in which massive activations were planted, and what happens without them:"
+scan planted tests/golden/models/planted $text
+echo
+echo "\$ massact ablate tests/golden/models/planted $text"
+"$program" ablate tests/golden/models/planted $text --out massact-out/planted --quiet
+reports="$reports  massact-out/planted/ablate.json"
 
 echo
 echo "Reports (JSON, with CSV tables beside them):$reports"
