@@ -41,9 +41,8 @@ TEST_P(ThreadsTest, SmallestFailingIndexIsRethrown) {
 TEST_P(ThreadsTest, NestedCallsRun) {
   Threads threads(GetParam());
   std::atomic<int> count{0};
-  threads.parallel_for(5, [&](std::int64_t, int) {
-    threads.parallel_for(5, [&](std::int64_t, int) { ++count; });
-  });
+  threads.parallel_for(
+      5, [&](std::int64_t, int) { threads.parallel_for(5, [&](std::int64_t, int) { ++count; }); });
   EXPECT_EQ(count, 25);
 }
 

@@ -43,8 +43,8 @@ struct MatrixView {
       : data(data_), rows(rows_), cols(cols_), stride(stride_) {}
   // A writable view is also a readable one.
   template <typename U = T>
-    requires std::is_const_v<T>
-  MatrixView(const MatrixView<std::remove_const_t<U>>& other)  // NOLINT(google-explicit-constructor)
+  requires std::is_const_v<T> MatrixView(
+      const MatrixView<std::remove_const_t<U>>& other)  // NOLINT(google-explicit-constructor)
       : MatrixView(other.data, other.rows, other.cols, other.stride) {}
 
   T* row(std::int64_t r) const { return data + r * stride; }
@@ -72,8 +72,8 @@ class Buffer {
  public:
   Buffer() = default;
   explicit Buffer(std::int64_t count)
-      : data_(static_cast<T*>(::operator new[](static_cast<std::size_t>(count) * sizeof(T),
-                                               std::align_val_t{64}))),
+      : data_(static_cast<T*>(
+            ::operator new[](static_cast<std::size_t>(count) * sizeof(T), std::align_val_t{64}))),
         count_(count) {
     static_assert(std::is_trivially_copyable_v<T>);
     advise_huge_pages(data_.get(), static_cast<std::size_t>(count) * sizeof(T));

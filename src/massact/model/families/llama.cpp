@@ -64,8 +64,8 @@ ModelConfig read_llama(const JsonObject& config) {
   if (model.rope.scaling == RopeScaling::dynamic) {  // its config gives the unscaled length
     require(model.rope.factor <= 1e4, config.where("rope_scaling"),
             "expected a factor of at most 10000, got {}", model.rope.factor);
-    model.max_positions = static_cast<std::int64_t>(static_cast<double>(model.max_positions) *
-                                                    model.rope.factor);
+    model.max_positions =
+        static_cast<std::int64_t>(static_cast<double>(model.max_positions) * model.rope.factor);
   }
   model.attention_scale = 1.0f / std::sqrt(static_cast<float>(model.head_size));
   model.activation = read_activation(config, "hidden_act", "silu");
