@@ -9,7 +9,7 @@ packages_of() {
                 "libcli11-dev libdnnl-dev libhwy-dev libsentencepiece-dev libpcre2-dev libicu-dev" ;;
     test) echo "libgtest-dev libgmock-dev" ;;
     check) echo "clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev" ;;
-    train) echo "libtorch-dev" ;;
+    train) echo "libtorch-dev libgloo-dev libopenblas0-pthread" ;;
     bench) echo "libbenchmark-dev" ;;
     *) echo "install-deps: unknown group '$1' (build test check train bench)" >&2; exit 2 ;;
   esac
