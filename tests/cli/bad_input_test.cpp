@@ -122,14 +122,14 @@ TEST_F(BadInput, ConfigThatContradictsTheWeights) {
   expect_refused(scan(), {"mlp", "64", "48"});
 }
 
-TEST_F(BadInput, NotANumberInTheWeightsNamesTheLayer) {
+TEST_F(BadInput, NotANumberInTheWeightsNamesLayerAndTensor) {
   std::string bytes = weights();
   const float nan = std::numeric_limits<float>::quiet_NaN();
   std::memcpy(bytes.data() + offset_of(bytes, "model.layers.3.mlp.down_proj.weight"), &nan,
               sizeof nan);
   set_weights(bytes);
   const Outcome outcome = scan();
-  expect_refused(outcome, {"blocks.3"});
+  expect_refused(outcome, {"blocks.3", "model.layers.3.mlp.down_proj.weight"});
 }
 
 TEST_F(BadInput, EmptyText) {

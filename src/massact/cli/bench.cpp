@@ -1,5 +1,6 @@
 // `massact bench`: how fast this machine scans, on random weights of a well-known shape.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 
@@ -25,7 +26,7 @@ struct BenchFlags {
   SyntheticOptions model;
   std::string type = "bf16";
   std::string file;
-  std::int64_t tokens = 2048;
+  std::int64_t tokens = 0;
   std::int64_t sequences = 8;
   std::string observers = "on";
   RunFlags run;
@@ -48,8 +49,12 @@ void bench(const BenchFlags& flags) {
   const auto progress = flags.output.progress();
   const Model model =
       flags.file.empty() ? make_synthetic_model(options) : open_file(flags, options, *progress);
+  const std::int64_t limit = model.config().max_positions;
+  const std::int64_t tokens = flags.tokens > 0 ? flags.tokens : std::min<std::int64_t>(limit, 2048);
+  if (tokens > limit)
+    fail_usage("--tokens", "expected at most {} for this shape, got {}", limit, tokens);
   const BenchResult result = run_bench(model,
-                                       {.tokens = flags.tokens,
+                                       {.tokens = tokens,
                                         .sequences = flags.sequences,
                                         .observers = flags.observers == "on",
                                         .run = flags.run.options()},
@@ -75,9 +80,10 @@ void add_bench(CLI::App& app, Action& action) {
       ->add_option("--file", flags->file,
                    "A model directory to read; written first if it does not exist")
       ->type_name("DIR");
-  command->add_option("--tokens", flags->tokens, "Tokens per sequence")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  command
+      ->add_option("--tokens", flags->tokens,
+                   "Tokens per sequence (default: the shape's limit, at most 2048)")
+      ->check(CLI::PositiveNumber);
   command->add_option("--sequences", flags->sequences, "Sequences")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

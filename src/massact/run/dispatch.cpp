@@ -1,5 +1,6 @@
 #include "massact/run/dispatch.h"
 
+#include "massact/run/finite_check.h"
 #include "massact/run/site_order.h"
 
 namespace massact {
@@ -31,7 +32,8 @@ Dispatch::Dispatch(Plan& plan, int stream, int block, Threads& threads, StageTim
 
 bool Dispatch::wants(SiteKind kind) const {
   const Here& here = by_kind_[static_cast<std::size_t>(kind)];
-  return !here.observers.empty() || !here.edits.empty();
+  // The block's result is always visited: that is where values are checked.
+  return kind == SiteKind::resid_post || !here.observers.empty() || !here.edits.empty();
 }
 
 std::span<const std::int32_t> Dispatch::tokens_of(std::size_t sequence_in_batch) const {
@@ -50,30 +52,42 @@ SiteView Dispatch::view_of(SiteKind kind, std::size_t sequence_in_batch) const {
   return view;
 }
 
-bool Dispatch::show(Here& here, SiteView& view) {
+bool Dispatch::apply_edits(Here& here, const SiteView& view) {
   bool edited = false;
   for (Plan::Planned* planned : here.edits) {
     const std::int64_t count = planned->edit->apply(view);
     planned->values_set += count;
     edited |= count > 0;
   }
+  return edited;
+}
+
+void Dispatch::show(Here& here, SiteView view) {
   for (Plan::Attached* attached : here.observers) {
     view.stream = attached->stream;
     times_.measure(Stage::observers, [&] { attached->observer->observe(view, threads_); });
     ++attached->visits;
   }
-  return edited;
 }
 
 bool Dispatch::visit(SiteKind kind, FloatMatrix values) {
   Here& here = by_kind_[static_cast<std::size_t>(kind)];
-  if (here.observers.empty() && here.edits.empty()) return false;
-  bool edited = false;
-  for (std::size_t s = 0; s < batch_->sequences.size(); ++s) {
+  const auto view_of_rows = [&](std::size_t s) {
     const ops::RowRange& rows = batch_->sequences[s];
     SiteView view = view_of(kind, s);
     view.values = values.slice_rows(rows.first, rows.count);
-    edited |= show(here, view);
+    return view;
+  };
+  bool edited = false;
+  for (std::size_t s = 0; s < batch_->sequences.size() && !here.edits.empty(); ++s) {
+    edited |= apply_edits(here, view_of_rows(s));
+  }
+  // Before any observer meets them: this check knows which weights are to blame.
+  if (kind == SiteKind::resid_post) {
+    require_finite(values, plan_, {kind, block_}, stream_, *batch_, threads_);
+  }
+  for (std::size_t s = 0; s < batch_->sequences.size() && !here.observers.empty(); ++s) {
+    show(here, view_of_rows(s));
   }
   return edited;
 }
@@ -85,7 +99,9 @@ bool Dispatch::visit_map(SiteKind kind, std::int64_t sequence, std::int64_t head
   view.head = head;
   view.first_position = first_query;
   view.values = values;
-  return show(here, view);
+  const bool edited = apply_edits(here, view);
+  show(here, view);
+  return edited;
 }
 
 }  // namespace massact

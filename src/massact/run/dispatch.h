@@ -20,7 +20,7 @@ struct Batch {
 };
 
 /// The SiteVisitor of one stream in one block (-1: outside the blocks). Counts visits and values
-/// set in the plan.
+/// set in the plan. Throws Error if the block's result (resid_post, after edits) is not finite.
 class Dispatch final : public SiteVisitor {
  public:
   /// `stream` is what runs; observers of streams that have not forked yet see its values too.
@@ -40,7 +40,8 @@ class Dispatch final : public SiteVisitor {
     std::vector<Plan::Attached*> observers;
     std::vector<Plan::Planned*> edits;
   };
-  bool show(Here& here, SiteView& view);
+  static bool apply_edits(Here& here, const SiteView& view);
+  void show(Here& here, SiteView view);
   SiteView view_of(SiteKind kind, std::size_t sequence_in_batch) const;
   std::span<const std::int32_t> tokens_of(std::size_t sequence_in_batch) const;
 
