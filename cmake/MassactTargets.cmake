@@ -64,9 +64,8 @@ function(massact_test kind name)
   foreach(dep IN LISTS ARG_DEPS)
     target_link_libraries(${name} PRIVATE massact_${dep})
   endforeach()
-  target_link_libraries(${name} PRIVATE ${ARG_LIBS} GTest::gtest GTest::gmock GTest::gtest_main)
-  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
-  target_compile_definitions(${name} PRIVATE MASSACT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${name} PRIVATE ${ARG_LIBS} massact_test_paths GTest::gtest GTest::gmock
+                                        GTest::gtest_main)
   massact_warnings(${name})
   add_dependencies(${kind}_tests ${name})
   gtest_discover_tests(${name} TEST_PREFIX "${kind}." PROPERTIES LABELS ${kind}

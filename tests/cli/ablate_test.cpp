@@ -30,7 +30,7 @@ Outcome eval(const Arguments& more) {
 }
 
 json schema(const std::string& name) {
-  return json::parse(read_file(fs::path(MASSACT_SOURCE_DIR) / "docs/schema" / name));
+  return json::parse(read_file(source_folder() / "docs/schema" / name));
 }
 
 void expect_usage_error(const Outcome& outcome, const std::string& said) {

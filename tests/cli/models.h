@@ -5,10 +5,14 @@
 #include <string>
 
 #include "cli/program.h"
+#include "paths.h"
 
 namespace massact::testing {
 
-inline const std::filesystem::path kGolden = MASSACT_SOURCE_DIR "/tests/golden";
+using testing_support::shared_data;
+using testing_support::source_folder;
+
+inline const std::filesystem::path kGolden = testing_support::golden_folder();
 inline const std::filesystem::path kPlanted = kGolden / "models/planted";
 inline const std::filesystem::path kText = kGolden / "texts/harbour.txt";
 
@@ -20,15 +24,6 @@ inline std::filesystem::path copy_of_planted(const std::filesystem::path& folder
     std::filesystem::copy_file(kPlanted / name, folder / "model" / name);
   }
   return folder / "model";
-}
-
-/// ../shared, or empty.
-inline std::filesystem::path shared_data() {
-  const char* variable = std::getenv("MASSACT_SHARED");
-  const std::filesystem::path shared = variable != nullptr && *variable != '\0'
-                                           ? std::filesystem::path(variable)
-                                           : std::filesystem::path(MASSACT_SOURCE_DIR "/../shared");
-  return std::filesystem::exists(shared / "data") ? shared / "data" : std::filesystem::path();
 }
 
 }  // namespace massact::testing

@@ -131,7 +131,7 @@ TEST(Scan, JsonFollowsItsSchemaAndNothingElseIsPrinted) {
   Arguments line = scan_planted({"--json"});
   const Outcome outcome = massact(line);
   EXPECT_THAT(schema_errors(json::parse(outcome.out),
-                            json_file(MASSACT_SOURCE_DIR "/docs/schema/scan.schema.json")),
+                            json_file(source_folder() / "docs/schema/scan.schema.json")),
               IsEmpty());
   EXPECT_THAT(outcome.err, IsEmpty()) << "stderr is no terminal: no progress";
 }
@@ -251,7 +251,7 @@ TEST(ScanOut, SameModelElsewhereIsTheSameModel) {
 
 TEST(Stories260K, HasNoMassiveActivation) {
   const fs::path data = shared_data();
-  if (data.empty()) GTEST_SKIP() << "needs ../shared";
+  SKIP_WITHOUT(data);
   const Outcome outcome =
       massact({"scan", (data / "stories260K/stories260K.bin").string(), "--text",
                (data / "wikitext2/wiki.test.raw").string(), "--sequences", "8"});

@@ -11,6 +11,7 @@
 
 #include "fuzz/targets.h"
 #include "massact/base/error.h"
+#include "paths.h"
 
 namespace massact::fuzz {
 namespace {
@@ -19,7 +20,7 @@ constexpr int kMutations = 3000;
 
 std::vector<std::filesystem::path> seed_files(const char* target) {
   std::vector<std::filesystem::path> files;
-  const std::filesystem::path folder = MASSACT_SOURCE_DIR "/tests/fuzz/seeds";
+  const std::filesystem::path folder = testing_support::source_folder() / "tests/fuzz/seeds";
   for (const auto& file : std::filesystem::directory_iterator(folder / target)) {
     files.push_back(file.path());
   }

@@ -14,11 +14,6 @@ namespace {
 namespace fs = std::filesystem;
 using namespace testing_support;
 
-fs::path shared_folder() {
-  const char* folder = std::getenv("MASSACT_SHARED");
-  return folder != nullptr ? fs::path(folder) : fs::path(MASSACT_SOURCE_DIR) / ".." / "shared";
-}
-
 std::vector<eval::WindowScores> score(const Model& model, std::vector<eval::Window> windows) {
   const auto shared = std::make_shared<const std::vector<eval::Window>>(std::move(windows));
   Plan plan(model, eval::sequences_of(*shared));
@@ -86,7 +81,7 @@ TEST(Choices, AgreeWithTheHarness) {
 }
 
 TEST(Choices, AgreeWithTheHarnessOnRealPiqa) {
-  const fs::path file = shared_folder() / "data" / "piqa-raw" / "valid.jsonl";
+  const fs::path file = shared_data() / "piqa-raw" / "valid.jsonl";
   if (!fs::exists(file)) GTEST_SKIP() << "no shared data: set MASSACT_SHARED";
   const JsonObject tasks = golden_tasks();
   for (const char* key : {"piqa_real/bos-no", "piqa_real/bos-yes"}) {

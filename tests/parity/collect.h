@@ -11,13 +11,9 @@
 
 #include "massact/io/safetensors.h"
 #include "massact/run/executor.h"
+#include "paths.h"
 
 namespace massact::testing_support {
-
-/// Where the oracles' outputs are.
-inline std::filesystem::path golden_folder() {
-  return std::filesystem::path(MASSACT_SOURCE_DIR) / "tests" / "golden";
-}
 
 /// Values of sites by (sequence, site name), flattened in the order of the site table's shapes.
 using SiteValues = std::map<std::pair<std::int64_t, std::string>, std::vector<float>>;

@@ -18,15 +18,10 @@ namespace {
 namespace fs = std::filesystem;
 using namespace testing_support;
 
-fs::path shared_folder() {
-  const char* folder = std::getenv("MASSACT_SHARED");
-  return folder != nullptr ? fs::path(folder) : fs::path(MASSACT_SOURCE_DIR) / ".." / "shared";
-}
-
 // "models/planted" or "shared:data/…".
 fs::path locate(const std::string& name) {
-  constexpr std::string_view kShared = "shared:";
-  if (name.starts_with(kShared)) return shared_folder() / name.substr(kShared.size());
+  constexpr std::string_view kShared = "shared:data/";
+  if (name.starts_with(kShared)) return shared_data() / name.substr(kShared.size());
   return golden_folder() / name;
 }
 

@@ -14,11 +14,6 @@ namespace {
 using namespace testing_support;
 namespace fs = std::filesystem;
 
-fs::path shared_data() {
-  const char* given = std::getenv("MASSACT_SHARED");
-  return (given ? fs::path(given) : fs::path(MASSACT_SOURCE_DIR) / ".." / "shared") / "data";
-}
-
 // The first fenced block of the model card that shows a greedy run (-t 0.0), without its command.
 std::string published_text(const fs::path& card) {
   std::ifstream file(card);
@@ -32,7 +27,7 @@ std::string published_text(const fs::path& card) {
 
 TEST(Stories260K, EveryPublishedTokenIsTheMostProbableOne) {
   const fs::path folder = shared_data() / "stories260K";
-  if (!fs::exists(folder)) GTEST_SKIP() << "needs ../shared/data/stories260K";
+  SKIP_WITHOUT(folder);
   const Model model = open_model(folder / "stories260K.bin");
   const std::string text = published_text(folder / "stories260K.md");
   Plan::Tokens tokens = {*model.tokenizer().bos()};

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "paths.h"
+
 namespace massact {
 namespace {
 
@@ -43,7 +45,7 @@ bool may_include(const std::string& from, const std::string& to) {
 }
 
 std::vector<Include> all_includes() {
-  const fs::path src = fs::path(MASSACT_SOURCE_DIR) / "src";
+  const fs::path src = testing_support::source_folder() / "src";
   static const std::regex kInclude(R"re(^\s*#\s*include\s*"massact/([^/"]+)/[^"]*".*)re");
   std::vector<Include> found;
   for (const auto& entry : fs::recursive_directory_iterator(src / "massact")) {
@@ -65,7 +67,7 @@ std::vector<Include> all_includes() {
 
 TEST(Includes, EveryRoomIsInTheTable) {
   for (const auto& entry :
-       fs::directory_iterator(fs::path(MASSACT_SOURCE_DIR) / "src" / "massact")) {
+       fs::directory_iterator(testing_support::source_folder() / "src" / "massact")) {
     if (!entry.is_directory()) continue;
     EXPECT_GE(row_of(entry.path().filename().string()), 0) << entry.path().filename();
   }

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "massact/io/safetensors.h"
+#include "paths.h"
 #include "unit/io/io_test.h"
 
 namespace massact {
@@ -19,7 +20,7 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-const std::filesystem::path kGoldens = MASSACT_SOURCE_DIR "/tests/golden/gguf";
+const std::filesystem::path kGoldens = testing_support::golden_folder() / "gguf";
 
 std::vector<float> all_of(const WeightSource& source, std::string_view name) {
   std::vector<float> values(static_cast<std::size_t>(source.info(name).shape.element_count()));
@@ -186,11 +187,8 @@ TEST(Gguf, ReadsVersion2AndFilesWithoutTensors) {
 }
 
 TEST(Gguf, ReadsPublishedVocabularies) {
-  const char* shared = std::getenv("MASSACT_SHARED");
-  const std::filesystem::path path =
-      std::filesystem::path(shared ? shared : MASSACT_SOURCE_DIR "/../shared") /
-      "data/vocab-gguf/ggml-vocab-gpt-2.gguf";
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << path;
+  const auto path = testing_support::shared_data() / "vocab-gguf/ggml-vocab-gpt-2.gguf";
+  SKIP_WITHOUT(path);
   const auto source = open_gguf(path);
   const auto tokens = source->metadata().get<std::vector<std::string>>("tokenizer.ggml.tokens");
   ASSERT_EQ(tokens.size(), 50257u);

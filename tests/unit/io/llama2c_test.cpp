@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdlib>
 
+#include "paths.h"
 #include "unit/io/io_test.h"
 
 namespace massact {
@@ -113,11 +114,8 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& case_info) { return case_info.param.name; });
 
 TEST(Llama2c, OpensAPublishedModel) {
-  const char* shared = std::getenv("MASSACT_SHARED");
-  const std::filesystem::path path =
-      std::filesystem::path(shared ? shared : MASSACT_SOURCE_DIR "/../shared") /
-      "data/stories260K/stories260K.bin";
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << path;
+  const auto path = testing_support::shared_data() / "stories260K/stories260K.bin";
+  SKIP_WITHOUT(path);
   const auto model = open_llama2c(path);
   EXPECT_EQ(model.config.layers, 5);
   EXPECT_EQ(model.config.kv_heads, 4);

@@ -7,6 +7,7 @@
 #include "json_schema.h"
 #include "massact/report/scan_csv.h"
 #include "massact/report/scan_json.h"
+#include "paths.h"
 #include "unit/report/sample_scan.h"
 
 namespace massact {
@@ -21,7 +22,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 json scan_schema() {
-  std::ifstream file(MASSACT_SOURCE_DIR "/docs/schema/scan.schema.json");
+  std::ifstream file(testing_support::source_folder() / "docs/schema/scan.schema.json");
   return json::parse(file);
 }
 

@@ -10,13 +10,14 @@
 #include <set>
 
 #include "massact/base/error.h"
+#include "paths.h"
 
 namespace massact {
 namespace {
 
 namespace fs = std::filesystem;
 
-fs::path golden() { return fs::path(MASSACT_SOURCE_DIR) / "tests" / "golden"; }
+fs::path golden() { return testing_support::golden_folder(); }
 
 constexpr std::int64_t kPlantedLength = 64;
 

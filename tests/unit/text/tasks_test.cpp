@@ -16,7 +16,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 std::filesystem::path golden_task(std::string_view name) {
-  return std::filesystem::path(MASSACT_SOURCE_DIR) / "tests/golden/tasks" / name;
+  return testing_support::golden_folder() / "tasks" / name;
 }
 
 std::vector<nlohmann::json> json_lines(const std::filesystem::path& path) {

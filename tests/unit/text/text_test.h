@@ -11,23 +11,17 @@
 
 #include "massact/text/hf_tokenizer.h"
 #include "massact/text/tokenizer.h"
+#include "paths.h"
 
 namespace massact::text_test {
 
 inline std::filesystem::path golden(std::string_view name) {
-  return std::filesystem::path(MASSACT_SOURCE_DIR) / "tests/golden/tokenizers" / name;
+  return testing_support::golden_folder() / "tokenizers" / name;
 }
 
-/// The shared data that is not part of a clone: $MASSACT_SHARED, or ../shared beside it.
 inline std::filesystem::path shared(std::string_view name) {
-  const char* root = std::getenv("MASSACT_SHARED");
-  const std::filesystem::path base =
-      root != nullptr ? root : std::filesystem::path(MASSACT_SOURCE_DIR) / "../shared";
-  return base / "data" / name;
+  return testing_support::shared_data() / name;
 }
-
-#define SKIP_WITHOUT(path) \
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << "not here: " << (path)
 
 /// A tokenizer from the text of a tokenizer.json (and of a tokenizer_config.json).
 inline std::unique_ptr<Tokenizer> tokenizer_of(std::string_view json,
