@@ -20,7 +20,7 @@ help:
 	@echo "make test       install what is needed, build, run the tests (unit tests also under ASan/UBSan)"
 	@echo "make check-all  the format check, ThreadSanitizer, a longer fuzz run, then make test"
 	@echo "make build      only build the program: build/release/bin/massact"
-	@echo "make train      build massact-train, the training program (needs libtorch)"
+	@echo "make train      build the training program: build/train/bin/massact-train (installs libtorch)"
 	@echo "make bench      build and run the benchmarks"
 	@echo "make install    install the program, the library and its CMake package to PREFIX ($(PREFIX))"
 	@echo "make format     run clang-format on all sources"
@@ -57,6 +57,7 @@ check-all: deps-build-test-check check-format
 train: deps-build-train
 	$(stage) "configure (train)" $(call configure,release,-B build/train -DMASSACT_TRAIN=ON -DMASSACT_TESTS=OFF)
 	$(stage) "build (train)" $(call build,train,massact-train)
+	@echo "try: build/train/bin/massact-train run --preset smoke"
 
 bench: deps-build-bench
 	$(stage) "configure (bench)" $(call configure,release,-B build/bench -DMASSACT_TESTS=OFF -DMASSACT_TRAIN=OFF -DMASSACT_BENCH=ON)
