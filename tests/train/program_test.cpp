@@ -107,7 +107,7 @@ TEST_F(TrainProgram, SaysWhatIsWrongWithTheText) {
   EXPECT_THAT(missing.err, HasSubstr("no.txt"));
   // Known before the first step, not at the first evaluation.
   const Outcome block =
-      train(Arguments{"run", "--data", data(), "--out", folder_ / "run"} + tiny("1000"));
+      train(Arguments{"run", "--data", data(), "--out", folder_ / "run"} + tiny("100"));
   EXPECT_EQ(block.status, 1);
   EXPECT_THAT(block.err, AllOf(HasSubstr("[val.bin]"), HasSubstr("--context")));
   EXPECT_THAT(block.err, Not(HasSubstr("step 1")));
