@@ -174,6 +174,19 @@ void CheckpointStore::save(const Model& model, const AdamW& optimiser, const Tra
   for (std::size_t i = 0; i + kKeep < all.size(); ++i) fs::remove_all(all[i]);
 }
 
+void CheckpointStore::set_aside(std::int64_t step) const {
+  const fs::path bad = run_ / step_name(step);
+  if (!fs::exists(bad)) return;
+  // The link first: a run that is killed here leaves one that points to something whole.
+  fs::remove(run_ / "latest");
+  for (const auto& other : checkpoints(run_)) {
+    if (other != bad) link_latest(run_, other.filename().string());
+  }
+  const fs::path aside = run_ / ("failed-" + step_name(step));
+  fs::remove_all(aside);
+  fs::rename(bad, aside);
+}
+
 std::int64_t CheckpointStore::load(const fs::path& dir, const TrainerState& expected, Model& model,
                                    AdamW& optimiser) {
   const at::NoGradGuard no_grad;

@@ -50,6 +50,10 @@ class CheckpointStore {
   void save(const Model& model, const AdamW& optimiser, const TrainerState& state, int bos_id,
             const std::vector<std::filesystem::path>& tokenizer_files) const;
 
+  /// Renames the checkpoint of `step`, if there is one, to failed-step-…; the one before it becomes
+  /// the latest.
+  void set_aside(std::int64_t step) const;
+
   /// Restores model and optimiser from `dir`. Throws Error if `dir` holds another model, other
   /// settings or other data than `expected`.
   static std::int64_t load(const std::filesystem::path& dir, const TrainerState& expected,

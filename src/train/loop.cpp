@@ -113,7 +113,9 @@ class Loop {
     return total;
   }
 
+  /// A checkpoint of the very weights that failed is not a good one.
   [[noreturn]] void fail_diverged(const std::string& what) const {
+    if (world_.is_first()) store_.set_aside(step_);
     const auto kept = store_.latest();
     fail("training",
          "expected a finite loss, got {} (last good checkpoint: {}; try a lower --lr, a longer "
@@ -173,25 +175,23 @@ class Loop {
     watch_.restart();
   }
 
-  /// Mean loss and number of the first `count` held-out chunks (fewer in a short text).
-  std::pair<double, std::int64_t> evaluate(std::int64_t count) const {
+  void report_evaluation() {
     const at::NoGradGuard no_grad;
     double total = 0;
     std::int64_t sequences = 0;
-    while (sequences < count) {
-      const Batch batch =
-          to_device(data_.val_batch(sequences, std::min(kEvalBatch, count - sequences),
-                                    model_.config().context, config_.bos));
+    while (sequences < config_.eval_sequences) {
+      const Batch batch = to_device(
+          data_.val_batch(sequences, std::min(kEvalBatch, config_.eval_sequences - sequences),
+                          model_.config().context, config_.bos));
       const auto n = batch.inputs.size(0);
       if (n == 0) break;
       total += forward(batch).item<double>() * double(n);
       sequences += n;
     }
-    return {total / double(sequences), sequences};
-  }
-
-  void report_evaluation() {
-    const auto [loss, sequences] = evaluate(config_.eval_sequences);
+    const double loss = total / double(sequences);
+    if (!std::isfinite(loss)) {
+      fail_diverged(fmt::format("validation loss {} at step {}", loss, step_));
+    }
     record({{"kind", "eval"}, {"step", step_}, {"loss", loss}, {"sequences", sequences}});
     log_(fmt::format("step {}: validation loss {:.4f}", step_, loss));
     watch_.restart();
@@ -217,13 +217,7 @@ class Loop {
     watch_.restart();
   }
 
-  /// Only weights that give a finite loss: the step that destroyed them shows in the next one's
-  /// loss, after they would have been saved.
   void save() {
-    const double loss = evaluate(1).first;
-    if (!std::isfinite(loss)) {
-      fail_diverged(fmt::format("validation loss {} after step {}", loss, step_));
-    }
     if (world_.is_first()) {
       store_.save(model_, optimiser_, state(), static_cast<int>(data_.bos_id()),
                   data_.tokenizer_files());

@@ -195,7 +195,7 @@ void add_logits(CLI::App& app, LogitsOptions& o) {
 int do_line(int argc, char** argv) {
   // All of the line belongs to the other program, --help included.
   if (argc > 1 && std::string_view(argv[1]) == "prepare") {
-    return run_prepare_program({argv + 2, argv + argc});
+    become_prepare_program({argv + 2, argv + argc});
   }
   CLI::App app("Trains GPT-2 and Llama models with every attention variant", kProgram);
   app.footer(kFooter);

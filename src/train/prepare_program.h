@@ -12,4 +12,8 @@ namespace massact::train {
 /// Returns its exit status; throws Error if it cannot be started.
 int run_prepare_program(std::vector<std::string> arguments);
 
+/// Replaces this process by massact-train-prepare, so that signals reach it. Returns only by
+/// throwing Error if it cannot be started.
+[[noreturn]] void become_prepare_program(std::vector<std::string> arguments);
+
 }  // namespace massact::train

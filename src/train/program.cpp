@@ -7,6 +7,15 @@
 #include "massact/base/interrupt.h"
 
 namespace massact::train {
+namespace {
+
+/// The first one asks the work to stop at its next check; a second one does not wait for that.
+void on_signal(int signal) {
+  request_interrupt();
+  std::signal(signal, SIG_DFL);
+}
+
+}  // namespace
 
 void say(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
 
@@ -21,7 +30,7 @@ int parse_and_run(CLI::App& app, int argc, const char* const* argv) {
 
 int run_program(const std::string& name, const std::string& when_stopped,
                 const std::function<int()>& work) {
-  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { request_interrupt(); });
+  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, on_signal);
   try {
     return work();
   } catch (const UsageError& error) {

@@ -10,10 +10,12 @@
 #include "helpers.h"
 #include "massact/base/error.h"
 #include "massact/base/interrupt.h"
+#include "paths.h"
 #include "train/checkpoint.h"
 #include "train/export.h"
 #include "train/loop.h"
 #include "train/monitor.h"
+#include "train/presets.h"
 
 namespace massact::train {
 namespace {
@@ -135,8 +137,26 @@ TEST_F(Runs, StopsWhenTheLossIsNoLongerFinite) {
   o.train.checkpoint_interval = 1;
   const std::string message = running(o);
   EXPECT_THAT(message, HasSubstr("expected a finite loss"));
-  EXPECT_THAT(message, HasSubstr("at step"));
-  EXPECT_THAT(message, HasSubstr("last good checkpoint"));
+  // Only the first step's loss was that of sound weights.
+  EXPECT_THAT(message, HasSubstr("at step 2 (last good checkpoint: none yet"));
+  EXPECT_FALSE(fs::exists(o.out / "latest"));
+}
+
+TEST_F(Runs, ACheckpointOfWeightsThatFailIsSetAside) {
+  auto o = options("run");
+  ASSERT_EQ(running(o), "no error");
+  fs::remove_all(o.out / "step-00000012");
+  fs::copy(o.out / "step-00000006", o.out / "step-00000003");
+  Model broken = load_model(o.out / "step-00000006");
+  broken.parameters().values().fill_(std::numeric_limits<float>::quiet_NaN());
+  save_model(broken, o.out / "step-00000006", at::kFloat, 1);
+  o.resume = true;
+  const std::string message = running(o);
+  EXPECT_THAT(message, HasSubstr("at step 7"));
+  EXPECT_THAT(message, HasSubstr("last good checkpoint: " + (o.out / "step-00000003").string()));
+  EXPECT_FALSE(fs::exists(o.out / "step-00000006"));
+  EXPECT_TRUE(fs::exists(o.out / "failed-step-00000006"));
+  EXPECT_EQ(fs::read_symlink(o.out / "latest"), "step-00000003");
 }
 
 TEST_F(Runs, AFullDiskKeepsTheOldCheckpoint) {
@@ -200,6 +220,29 @@ TEST_F(Runs, ExportsInBf16WithTheTokenizer) {
   const auto config = nlohmann::json::parse(read_file(folder_ / "exported" / "config.json"));
   EXPECT_EQ(config["torch_dtype"], "bfloat16");
   EXPECT_EQ(config["massact"]["attention"], "eab");
+}
+
+// The shipped models are what `run --preset NAME` makes.
+TEST(ShippedModels, AreThoseOfThePresets) {
+  std::size_t compared = 0;
+  for (const auto& preset : presets()) {
+    const fs::path dir = testing_support::source_folder() / "models" / preset.name;
+    if (!fs::exists(dir)) continue;
+    ++compared;
+    const auto config = nlohmann::json::parse(read_file(dir / "config.json"));
+    ModelConfig model = preset.model;
+    model.vocab = preset.vocab_size;
+    EXPECT_EQ(config, hf_config(model, "bfloat16", 1)) << preset.name;
+    std::ifstream log(dir / "metrics.jsonl");
+    nlohmann::json last;
+    for (std::string line; std::getline(log, line);) {
+      const auto record = nlohmann::json::parse(line);
+      if (record["kind"] == "train") last = record;
+    }
+    EXPECT_EQ(last["step"], preset.train.steps) << preset.name;
+    EXPECT_DOUBLE_EQ(last["lr"], preset.train.min_lr) << preset.name;
+  }
+  EXPECT_GE(compared, 2u);
 }
 
 TEST(Monitor, FindsAPlantedActivationAndItsPlace) {
