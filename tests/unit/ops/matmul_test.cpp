@@ -7,6 +7,7 @@
 
 #include "massact/base/error.h"
 #include "massact/ops/elementwise.h"
+#include "massact/ops/packed_memory.h"
 #include "massact/ops/ref/ops.h"
 #include "unit/ops/support.h"
 
@@ -212,6 +213,25 @@ TEST(PackedMatrixTest, HalfPrecisionWeightsAreExactInF32) {
     for (std::int64_t i = 0; i < kIn; ++i) {
       ASSERT_EQ(y.row(i)[o], to_float(w[static_cast<std::size_t>(o * kIn + i)])) << o << ", " << i;
     }
+  }
+}
+
+// Memory that was another matrix's gives the same products.
+TEST(PackedMatrixTest, KeptMemoryIsPackedAnew) {
+  Threads threads(2);
+  const Matrix x = random_matrix(40, 70, 1), first = random_matrix(50, 70, 2);
+  const Matrix second = random_matrix(50, 70, 3);
+  for (const Precision precision : {Precision::f32, Precision::bf16}) {
+    const auto product = [&](const Matrix& w) {
+      const WeightSlice slice = slice_of(w);
+      Matrix y(40, 50);
+      matmul(x.view(), PackedMatrix::pack({&slice, 1}, precision, threads), y.view(), threads);
+      return y;
+    };
+    const Matrix expected = product(second);
+    const KeepPackedMemory keep;
+    product(first);
+    test::expect_same_bits(product(second), expected);
   }
 }
 

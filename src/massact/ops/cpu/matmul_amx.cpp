@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "massact/ops/cpu/amx_kernels.h"
+#include "massact/ops/cpu/packed_buffer.h"
 #include "massact/ops/cpu/packed_matrix.h"
 #include "massact/ops/cpu/row_kernels.h"
 #include "massact/ops/cpu/weight_reader.h"
@@ -32,9 +33,7 @@ class AmxMatrix : public PackedMatrix::Impl {
   AmxMatrix(const PackRequest& request, Threads& threads);
   void multiply(ConstFloatMatrix x, FloatMatrix y, const MatmulOptions& options,
                 Threads& threads) const override;
-  std::uint64_t byte_count() const override {
-    return static_cast<std::uint64_t>(panels_.size()) * sizeof(std::uint16_t);
-  }
+  std::uint64_t byte_count() const override { return static_cast<std::uint64_t>(panels_.size()); }
 
  private:
   struct KBlock {
@@ -45,9 +44,10 @@ class AmxMatrix : public PackedMatrix::Impl {
   }
   std::int64_t k_blocks() const { return divide_up(padded_k_, kBlockK); }
   // Panels of outputs [nb * kBlockN, …) for one block of k.
-  const std::uint16_t* b_panels(std::int64_t nb, std::int64_t kb) const {
+  std::uint16_t* b_panels(std::int64_t nb, std::int64_t kb) const {
     const std::int64_t first = nb * kBlockN, width = std::min(kBlockN, padded_n_ - first);
-    return panels_.data() + first * padded_k_ + kb * kBlockK * width;
+    return reinterpret_cast<std::uint16_t*>(panels_.data()) + first * padded_k_ +
+           kb * kBlockK * width;
   }
   void pack_panel(std::span<const WeightSlice> source, std::int64_t panel);
   void pack_rows(ConstFloatMatrix x, std::int64_t panel, const NormOptions* norm,
@@ -58,7 +58,7 @@ class AmxMatrix : public PackedMatrix::Impl {
                       const MatmulOptions& options, FloatMatrix y) const;
 
   std::int64_t n_, k_, padded_n_, padded_k_;
-  Buffer<std::uint16_t> panels_;
+  PackedBuffer panels_;
 };
 
 AmxMatrix::AmxMatrix(const PackRequest& request, Threads& threads)
@@ -66,7 +66,7 @@ AmxMatrix::AmxMatrix(const PackRequest& request, Threads& threads)
       k_(request.k),
       padded_n_(round_up(n_, kAmxPanel)),
       padded_k_(round_up(k_, kAmxStep)),
-      panels_(padded_n_ * padded_k_) {
+      panels_(padded_n_ * padded_k_ * static_cast<std::int64_t>(sizeof(std::uint16_t))) {
   threads.parallel_for(padded_n_ / kAmxPanel,
                        [&](std::int64_t panel, int) { pack_panel(request.slices, panel); });
 }
@@ -80,7 +80,7 @@ void AmxMatrix::pack_panel(std::span<const WeightSlice> source, std::int64_t pan
   const std::int64_t nb = first / kBlockN, in_block = first % kBlockN;
   for (std::int64_t kb = 0; kb < k_blocks(); ++kb) {
     const KBlock block = k_block(kb);
-    auto* out = const_cast<std::uint16_t*>(b_panels(nb, kb)) + in_block * block.steps * kAmxStep;
+    std::uint16_t* const out = b_panels(nb, kb) + in_block * block.steps * kAmxStep;
     amx_pack_b(rows.data() + block.first, k_, count, std::min(kBlockK, k_ - block.first), out);
   }
 }

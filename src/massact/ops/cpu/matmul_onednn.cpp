@@ -7,12 +7,14 @@
 #include <dnnl.hpp>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <tuple>
 #include <vector>
 
 #include "massact/base/error.h"
 #include "massact/ops/cpu/convert.h"
 #include "massact/ops/cpu/features.h"
+#include "massact/ops/cpu/packed_buffer.h"
 #include "massact/ops/cpu/packed_matrix.h"
 #include "massact/ops/cpu/row_kernels.h"
 #include "massact/ops/cpu/weight_reader.h"
@@ -151,7 +153,9 @@ class OneDnnMatrix : public PackedMatrix::Impl {
   OneDnnMatrix(const PackRequest& request, Threads& threads);
   void multiply(ConstFloatMatrix x, FloatMatrix y, const MatmulOptions& options,
                 Threads& threads) const override;
-  std::uint64_t byte_count() const override { return static_cast<std::uint64_t>(bytes_.size()); }
+  std::uint64_t byte_count() const override {
+    return bytes_ ? static_cast<std::uint64_t>(bytes_->size()) : 0;
+  }
 
  private:
   struct Slice {
@@ -178,7 +182,7 @@ class OneDnnMatrix : public PackedMatrix::Impl {
   std::int64_t tile_rows_ = 0;  // rows per call
   std::int64_t tail_step_ = 0;  // the last rows are computed in a tile of a multiple of this
   std::vector<Slice> slices_;
-  Buffer<std::byte> bytes_;
+  std::optional<PackedBuffer> bytes_;
 };
 
 OneDnnMatrix::OneDnnMatrix(const PackRequest& request, Threads& threads)
@@ -203,7 +207,7 @@ OneDnnMatrix::OneDnnMatrix(const PackRequest& request, Threads& threads)
     slices_.push_back({first, this_width, pd.weights_desc(), offset});
     offset += round_up(static_cast<std::int64_t>(pd.weights_desc().get_size()), 64);
   }
-  bytes_ = Buffer<std::byte>(offset);
+  bytes_.emplace(offset);
   threads.parallel_for(static_cast<std::int64_t>(slices_.size()), [&](std::int64_t i, int) {
     pack_slice(slices_[static_cast<std::size_t>(i)], request.slices);
   });
@@ -222,7 +226,7 @@ void OneDnnMatrix::pack_slice(const Slice& slice, std::span<const WeightSlice> s
   }
   const memory::desc plain(Dims{k_, slice.width}, type_, Dims{1, k_});
   memory from(plain, engine(), rows);
-  memory to(slice.desc, engine(), bytes_.data() + slice.offset);
+  memory to(slice.desc, engine(), bytes_->data() + slice.offset);
   dnnl::stream stream(engine());
   dnnl::reorder(from, to).execute(stream, from, to);
 }
@@ -331,7 +335,7 @@ void OneDnnMatrix::multiply_block(ConstFloatMatrix x, FloatMatrix y, const Matmu
 void OneDnnMatrix::run_tile(const Gemm& gemm, const Slice& slice, const std::byte* x, FloatMatrix y,
                             std::int64_t first_row, std::int64_t count,
                             const MatmulOptions& options) const {
-  const std::byte* w = bytes_.data() + slice.offset;
+  const std::byte* w = bytes_->data() + slice.offset;
   const std::int64_t scratchpad =
       round_up(static_cast<std::int64_t>(gemm.scratchpad.get_size()), 64);
   const std::int64_t rows = gemm.y.dims()[0];
