@@ -247,8 +247,7 @@ Block Block::pack(const Model& model, int index, ops::Precision precision, Threa
 std::uint64_t Block::packed_bytes(const ModelConfig& config, ops::Precision precision) {
   const std::int64_t heads = 2 * (config.heads + config.kv_heads) * config.head_size;
   const std::int64_t mlp = config.mlp_size * (config.gated_mlp ? 3 : 2);
-  const std::int64_t bytes = precision == ops::Precision::f32 ? 4 : 2;
-  return static_cast<std::uint64_t>(config.width * (heads + mlp) * bytes);
+  return static_cast<std::uint64_t>(config.width * (heads + mlp) * ops::bytes_of(precision));
 }
 
 ops::AttentionOptions Block::attention_options() const {
@@ -258,7 +257,7 @@ ops::AttentionOptions Block::attention_options() const {
   options.kv_heads = config.kv_heads;
   options.head_size = config.head_size;
   options.scale = config.attention_scale;
-  options.precision = qkv_.precision();
+  options.precision = ops::unquantised(qkv_.precision());
   if (config.scale_by_inverse_layer) options.scale /= static_cast<float>(index_ + 1);
   options.window = config.windows[static_cast<std::size_t>(index_)];
   if (config.variant == AttentionVariant::sigmoid) options.kind = ops::AttentionKind::sigmoid;
