@@ -103,6 +103,11 @@ void AttentionSums::prepare(std::int64_t row_count, std::int64_t sequences,
   std::fill_n(chosen_output.data(), values, 0.0f);
 }
 
+KeyRange keys_of_query(const AttentionOptions& options, std::int64_t i, std::int64_t count) {
+  const cpu::VisibleKeys keys = cpu::visible_keys(options, i, count);
+  return {keys.first, keys.last};
+}
+
 std::int64_t queries_of_key(const AttentionOptions& options, std::int64_t j, std::int64_t count) {
   const std::int64_t first = options.causal ? j : 0;
   const std::int64_t last = options.window > 0 ? std::min(count, j + options.window) : count;

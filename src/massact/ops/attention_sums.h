@@ -48,6 +48,12 @@ void attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
                std::span<const RowRange> sequences, const AttentionOptions& options, FloatMatrix z,
                AttentionSums& sums, Threads& threads);
 
+/// Keys [first, last) that query i of a sequence of `count` rows sees.
+struct KeyRange {
+  std::int64_t first = 0, last = 0;
+};
+KeyRange keys_of_query(const AttentionOptions& options, std::int64_t i, std::int64_t count);
+
 /// How many queries of a sequence of `count` rows see key j.
 std::int64_t queries_of_key(const AttentionOptions& options, std::int64_t j, std::int64_t count);
 
