@@ -15,12 +15,20 @@ float element(const ops::WeightSlice& slice, std::int64_t index) {
 
 }  // namespace
 
-std::vector<float> WeightLines::of_output(const std::string& canonical, std::int64_t output) {
+const ops::WeightSlice& WeightLines::slice_of(const std::string& canonical) {
   auto found = matrices_.find(canonical);
   if (found == matrices_.end()) {
     found = matrices_.emplace(canonical, model_.weights().matrix(canonical)).first;
   }
-  const ops::WeightSlice& slice = found->second.slice;
+  return found->second.slice;
+}
+
+bool WeightLines::is_transposed(const std::string& canonical) {
+  return slice_of(canonical).in_stride != 1;
+}
+
+std::vector<float> WeightLines::of_output(const std::string& canonical, std::int64_t output) {
+  const ops::WeightSlice& slice = slice_of(canonical);
   require(output >= 0 && output < slice.out, canonical, "expected an output below {}, got {}",
           slice.out, output);
   std::vector<float> line(static_cast<std::size_t>(slice.in));

@@ -18,6 +18,8 @@ class WeightLines {
 
   /// The weights [inputs] of one output of a projection ("blocks.3.mlp.W_out").
   std::vector<float> of_output(const std::string& canonical, std::int64_t output);
+  /// True if the file holds the projection as [inputs, outputs].
+  bool is_transposed(const std::string& canonical);
   bool has(const std::string& canonical) const { return model_.weights().has(canonical); }
   /// A vector weight, empty if the model has none.
   std::vector<float> vector(const std::string& canonical) const {
@@ -30,6 +32,8 @@ class WeightLines {
   void clear() { matrices_.clear(); }
 
  private:
+  const ops::WeightSlice& slice_of(const std::string& canonical);
+
   Model model_;
   std::map<std::string, BoundWeights::Matrix> matrices_;
 };
