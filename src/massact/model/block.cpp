@@ -116,13 +116,25 @@ ops::NormOptions NormWeights::options(const ModelConfig& config) const {
           .bias = bias};
 }
 
+namespace {
+
+SiteKind site_after(SiteKind scale_site, int steps) {
+  return static_cast<SiteKind>(static_cast<int>(scale_site) + steps);
+}
+
+// Does anybody look at a norm's divisor, what it gives, or what leaves it?
+bool wants_norm(const SiteVisitor& sites, SiteKind scale_site) {
+  return sites.wants(scale_site) || sites.wants(site_after(scale_site, 1)) ||
+         sites.wants(site_after(scale_site, 2));
+}
+
+}  // namespace
+
 void run_norm(const ModelConfig& config, const NormWeights& weights, SiteKind scale_site,
               ConstFloatMatrix hidden, FloatMatrix out, SiteVisitor& sites, Workspace& workspace,
               Threads& threads) {
-  const auto kind_after = [&](int steps) {
-    return static_cast<SiteKind>(static_cast<int>(scale_site) + steps);
-  };
-  const SiteKind normalized_site = kind_after(1), out_site = kind_after(2);
+  const SiteKind normalized_site = site_after(scale_site, 1);
+  const SiteKind out_site = site_after(scale_site, 2);
   const bool shows_scale = sites.wants(scale_site);
   const bool shows_inside = shows_scale || sites.wants(normalized_site);
   const ops::NormOptions options = weights.options(config);
@@ -146,6 +158,12 @@ void run_norm(const ModelConfig& config, const NormWeights& weights, SiteKind sc
   if (sites.wants(out_site)) sites.visit(out_site, out);
 }
 
+// What a product reads: rows as they are, or normalised on the way in.
+struct Block::Input {
+  ConstFloatMatrix x;
+  std::optional<ops::NormOptions> norm;
+};
+
 struct Block::Call {
   std::span<const ops::RowRange> sequences;
   const RopeTables& rope;
@@ -157,13 +175,42 @@ struct Block::Call {
     if (sites.wants(kind)) sites.visit(kind, values);
   }
 
-  // x · wᵀ + bias, into `buffer`.
-  FloatMatrix project(ConstFloatMatrix x, const ops::PackedMatrix& w,
-                      const std::vector<float>& bias, Buffer<float>& buffer) const {
-    const FloatMatrix y = Workspace::take(buffer, x.rows, w.n());
-    workspace.times.measure(Stage::matmul, [&] { ops::matmul(x, w, y, threads); });
-    ops::add_bias(y, bias, threads);
+  void multiply(const Input& input, const ops::PackedMatrix& w, FloatMatrix y,
+                ops::MatmulOptions options) const {
+    options.norm = input.norm ? &*input.norm : nullptr;
+    workspace.times.measure(Stage::matmul, [&] { ops::matmul(input.x, w, y, options, threads); });
+  }
+
+  // f(x · wᵀ + bias), into `buffer`.
+  FloatMatrix project(const Input& input, const ops::PackedMatrix& w,
+                      const std::vector<float>& bias, Buffer<float>& buffer,
+                      std::optional<ops::Activation> f = {}) const {
+    const FloatMatrix y = Workspace::take(buffer, input.x.rows, w.n());
+    multiply(input, w, y, {.bias = bias, .activation = f});
     return y;
+  }
+
+  // The norm's output, as its product wants it: where nobody looks, the product normalises on the
+  // way and the output is never stored.
+  Input normalise(const ModelConfig& config, const NormWeights& weights, SiteKind scale_site,
+                  ConstFloatMatrix hidden) const {
+    if (!wants_norm(sites, scale_site)) return {hidden, weights.options(config)};
+    const FloatMatrix normed = Workspace::take(workspace.normed, hidden.rows, hidden.cols);
+    run_norm(config, weights, scale_site, hidden, normed, sites, workspace, threads);
+    return {normed, {}};
+  }
+
+  // hidden += x · wᵀ + bias: what a layer writes to the residual stream. Stored by itself only
+  // where somebody looks at it.
+  void write(ConstFloatMatrix x, const ops::PackedMatrix& w, const std::vector<float>& bias,
+             SiteKind site, FloatMatrix hidden) const {
+    if (!sites.wants(site)) {
+      multiply({x, {}}, w, hidden, {.bias = bias, .residual = hidden});
+      return;
+    }
+    const FloatMatrix out = project({x, {}}, w, bias, workspace.out);
+    sites.visit(site, out);
+    ops::add(hidden, out, hidden, threads);
   }
 };
 
@@ -233,23 +280,18 @@ void Block::run(FloatMatrix hidden, std::span<const ops::RowRange> sequences,
                 const RopeTables& rope, SiteVisitor& sites, Workspace& workspace,
                 Threads& threads) const {
   const Call call{sequences, rope, sites, workspace, threads};
-  const FloatMatrix normed = Workspace::take(workspace.normed, hidden.rows, hidden.cols);
-
   call.visit(SiteKind::resid_pre, hidden);
-  run_norm(*config_, ln1_, SiteKind::ln1_scale, hidden, normed, sites, workspace, threads);
-  const FloatMatrix attn_out = attend(normed, call);
-  call.visit(SiteKind::attn_out, attn_out);
-  ops::add(hidden, attn_out, hidden, threads);
+  const FloatMatrix z = attend(call.normalise(*config_, ln1_, SiteKind::ln1_scale, hidden), call);
+  call.write(z, attn_out_, attn_out_bias_, SiteKind::attn_out, hidden);
   call.visit(SiteKind::resid_mid, hidden);
-
-  run_norm(*config_, ln2_, SiteKind::ln2_scale, hidden, normed, sites, workspace, threads);
-  const FloatMatrix mlp_out = transform(normed, call);
-  call.visit(SiteKind::mlp_out, mlp_out);
-  ops::add(hidden, mlp_out, hidden, threads);
+  const FloatMatrix post =
+      transform(call.normalise(*config_, ln2_, SiteKind::ln2_scale, hidden), call);
+  call.write(post, mlp_out_, mlp_out_bias_, SiteKind::mlp_out, hidden);
   call.visit(SiteKind::resid_post, hidden);
 }
 
-FloatMatrix Block::attend(FloatMatrix normed, const Call& call) const {
+// The heads' outputs z.
+FloatMatrix Block::attend(const Input& normed, const Call& call) const {
   const ModelConfig& config = *config_;
   Workspace& workspace = call.workspace;
   Threads& threads = call.threads;
@@ -278,7 +320,7 @@ FloatMatrix Block::attend(FloatMatrix normed, const Call& call) const {
     call.visit(SiteKind::rot_k, k);
   }
 
-  const FloatMatrix z = Workspace::take(workspace.z, normed.rows, q_size);
+  const FloatMatrix z = Workspace::take(workspace.z, normed.x.rows, q_size);
   const bool summed = call.sites.wants_attention(workspace.sums);
   if (call.sites.wants(SiteKind::attn_scores) || call.sites.wants(SiteKind::pattern)) {
     attend_by_maps(q, k, v, call.sequences, attention_options(), z, call.sites, workspace, threads);
@@ -295,12 +337,12 @@ FloatMatrix Block::attend(FloatMatrix normed, const Call& call) const {
   finish_heads(normed, z, chosen, call);
   if (summed) call.sites.visit_attention(attention_options(), workspace.sums, z);
   call.visit(SiteKind::z, z);
-  return call.project(z, attn_out_, attn_out_bias_, workspace.out);
+  return z;
 }
 
 // What variants do to a head's output before the output projection: add v′, multiply by a gate.
 // `chosen` is the part of z that comes from the watched keys, or empty.
-void Block::finish_heads(FloatMatrix normed, FloatMatrix z, FloatMatrix chosen,
+void Block::finish_heads(const Input& normed, FloatMatrix z, FloatMatrix chosen,
                          const Call& call) const {
   const std::int64_t c = config_->head_size;
   const std::int64_t shared = config_->heads / config_->kv_heads;
@@ -324,22 +366,28 @@ void Block::finish_heads(FloatMatrix normed, FloatMatrix z, FloatMatrix chosen,
   }
 }
 
-FloatMatrix Block::transform(FloatMatrix normed, const Call& call) const {
+// The MLP's hidden layer after its activation.
+FloatMatrix Block::transform(const Input& normed, const Call& call) const {
   const ModelConfig& config = *config_;
-  Threads& threads = call.threads;
   const std::int64_t f = config.mlp_size;
-  const FloatMatrix pre = call.project(normed, mlp_in_, mlp_in_bias_, call.workspace.mlp);
+  Buffer<float>& buffer = call.workspace.mlp;
+  if (!config.gated_mlp && !call.sites.wants(SiteKind::mlp_pre)) {
+    const FloatMatrix post = call.project(normed, mlp_in_, mlp_in_bias_, buffer, config.activation);
+    call.visit(SiteKind::mlp_post, post);
+    return post;
+  }
+  const FloatMatrix pre = call.project(normed, mlp_in_, mlp_in_bias_, buffer);
   const FloatMatrix gate = pre.slice_cols(0, f);
   call.visit(SiteKind::mlp_pre, gate);
   if (config.gated_mlp) {
     const FloatMatrix up = pre.slice_cols(f, f);
     call.visit(SiteKind::mlp_pre_linear, up);
-    ops::activate_gated(gate, up, config.activation, gate, threads);
+    ops::activate_gated(gate, up, config.activation, gate, call.threads);
   } else {
-    ops::activate(gate, config.activation, gate, threads);
+    ops::activate(gate, config.activation, gate, call.threads);
   }
   call.visit(SiteKind::mlp_post, gate);
-  return call.project(gate, mlp_out_, mlp_out_bias_, call.workspace.out);
+  return gate;
 }
 
 }  // namespace massact

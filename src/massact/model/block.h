@@ -97,11 +97,12 @@ class Block {
   static std::uint64_t packed_bytes(const ModelConfig& config, ops::Precision precision);
 
  private:
-  struct Call;  // the arguments of `run`, handed on
+  struct Input;  // what a product reads
+  struct Call;   // the arguments of `run`, handed on
 
-  FloatMatrix attend(FloatMatrix normed, const Call& call) const;
-  void finish_heads(FloatMatrix normed, FloatMatrix z, FloatMatrix chosen, const Call& call) const;
-  FloatMatrix transform(FloatMatrix normed, const Call& call) const;
+  FloatMatrix attend(const Input& normed, const Call& call) const;
+  void finish_heads(const Input& normed, FloatMatrix z, FloatMatrix chosen, const Call& call) const;
+  FloatMatrix transform(const Input& normed, const Call& call) const;
   ops::AttentionOptions attention_options() const;
 
   const ModelConfig* config_ = nullptr;
