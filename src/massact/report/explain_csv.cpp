@@ -7,7 +7,7 @@
 namespace massact {
 namespace {
 
-std::string quoted(std::string_view text) {
+std::string csv_text(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"') out += '"';
@@ -72,7 +72,7 @@ std::string findings_csv(const ExplainResult& result) {
   for (const ExplainFinding& f : result.findings) {
     for (const ExplainLayerValue& layer : f.layers) {
       add(out, "{},{},{},{},{},{},{},{},{}\n", f.number, f.finding.dimension,
-          f.finding.position_class, quoted(f.finding.token), name_of(f.finding.label), layer.layer,
+          f.finding.position_class, csv_text(f.finding.token), name_of(f.finding.label), layer.layer,
           layer.value, layer.attention, layer.mlp);
     }
   }

@@ -37,6 +37,8 @@ std::vector<int> all_layers(const ModelConfig& config) {
 // A run over all sequences with everything watched that needs no targets. The observers live in the
 // plan.
 struct Sweep {
+  explicit Sweep(const Context& context) : plan(context.model, context.sequences) {}
+
   Plan plan;
   const observe::Magnitudes* magnitudes = nullptr;
   const observe::AttentionMass* mass = nullptr;
@@ -186,7 +188,7 @@ class Explanation {
   }
 
   void sweep(std::shared_ptr<const observe::MassiveTokens> known) {
-    sweep_ = std::make_unique<Sweep>(Sweep{Plan(context_.model, context_.sequences)});
+    sweep_ = std::make_unique<Sweep>(context_);
     if (known == nullptr) {
       sweep_->magnitudes = &watch_magnitudes(sweep_->plan);
       known = std::make_shared<const observe::MassiveTokens>(*sweep_->magnitudes,
