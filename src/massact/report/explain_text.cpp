@@ -31,6 +31,7 @@ class Page {
   explicit Page(const TextStyle& style) : style_(style) {}
   void title(std::string_view text) { out_ += "\n" + std::string(text) + "\n"; }
   void paragraph(const std::string& text) { out_ += wrap(text, style_) + "\n"; }
+  void gap() { out_ += "\n"; }
   void lines(const std::string& text) { out_ += text; }
   std::string take() { return std::move(out_); }
   const TextStyle& style() const { return style_; }
@@ -156,6 +157,7 @@ void add_findings(const ExplainResult& result, Page& page) {
                           f.layers.empty() ? "it" : signed_number(f.layers.back().value));
     }
     page.paragraph(text);
+    page.gap();
   }
   if (result.findings.size() > kShownFindings) {
     page.paragraph(fmt::format("and {} more (all are in the report: --out, --json)",
@@ -389,6 +391,15 @@ void add_replacement(const ExplainResult& result, Page& page) {
     rows.push_back(std::move(row));
   }
   page.lines(table_text(rows));
+  const auto& constant = r.variants[1].divergence;
+  const auto& removed = r.variants[2].divergence;
+  if (!constant || !removed || removed->mean_kl.value <= 0) return;
+  page.paragraph(
+      fmt::format("The constant leaves {} of the divergence that removing the sum causes{}.",
+                  percent(std::min(1.0, constant->mean_kl.value / removed->mean_kl.value)),
+                  constant->mean_kl.value < 0.1 * removed->mean_kl.value
+                      ? ": what the massive tokens do here is to add a bias"
+                      : ""));
 }
 
 }  // namespace

@@ -213,6 +213,8 @@ class Explanation {
       found = find_scalars(*sweep_->magnitudes, rule, *context_.labels);
       if (found.findings.rule == rule && found.label != Label::not_massive) return found;
     }
+    // The largest values are of all kinds: only the one that stands out most is worth a story.
+    if (found.label == Label::not_massive) keep_first(*context_.labels, found);
     result.extra_passes = 1;
     sweep(std::make_shared<const observe::MassiveTokens>(lists_of(found)));
     return found;

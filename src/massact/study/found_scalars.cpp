@@ -89,4 +89,17 @@ FoundScalars find_scalars(const observe::Magnitudes& magnitudes, const Rule& rul
   return found;
 }
 
+void keep_first(const PositionLabels& labels, FoundScalars& found) {
+  auto& findings = found.findings.findings;
+  const auto first = std::find_if(findings.begin(), findings.end(),
+                                  [&](const Finding& f) { return f.label == found.label; });
+  if (first == findings.end()) return;
+  findings = {Finding(*first)};
+  const Finding& kept = findings.front();
+  std::erase_if(found.scalars, [&](const FoundScalar& scalar) {
+    return scalar.dimension != kept.dimension ||
+           labels.position_class(scalar.sequence, scalar.position) != kept.position_class;
+  });
+}
+
 }  // namespace massact

@@ -30,4 +30,7 @@ struct FoundScalars {
 FoundScalars find_scalars(const observe::Magnitudes& magnitudes, const Rule& rule,
                           const PositionLabels& labels);
 
+/// Leaves the first finding of `found.label`, and its scalars.
+void keep_first(const PositionLabels& labels, FoundScalars& found);
+
 }  // namespace massact
