@@ -55,7 +55,7 @@ Rule low_rule(const ScanResult& scan) {
   return Rule::thresholds(0.0, 0.95 * ratio);
 }
 
-int run(int argc, char** argv) {
+int compare(int argc, char** argv) {
   const auto number = [&](int i, std::int64_t otherwise) {
     return argc > i ? std::atoll(argv[i]) : otherwise;
   };
@@ -94,4 +94,4 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace massact
 
-int main(int argc, char** argv) { return massact::run(argc, argv); }
+int main(int argc, char** argv) { return massact::compare(argc, argv); }

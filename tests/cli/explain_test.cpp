@@ -54,11 +54,14 @@ TEST(ExplainCommand, PrintsAPageAndSavesEverything) {
   const fs::path out = fresh_folder() / "results";
   const Outcome outcome = explain({"--out", out.string(), "--map", "4,1"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
+  // Lines break anywhere.
+  std::string page = outcome.out;
+  std::replace(page.begin(), page.end(), '\n', ' ');
   for (const char* words :
        {"1. Birth and death", "The block of layer 2 writes it", "neuron 13 gives",
         "The block of layer 5 removes it", "Super weights", "2. What the norm makes of them",
         "3. Where attention goes", "4. The implicit bias", "5. Is the constant all"}) {
-    EXPECT_THAT(outcome.out, HasSubstr(words));
+    EXPECT_THAT(page, HasSubstr(words));
   }
   const json result = json::parse(read_file(out / "explain.json"));
   EXPECT_EQ(schema_errors(result, schema("explain.schema.json")), std::vector<std::string>{});

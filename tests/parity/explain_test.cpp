@@ -247,8 +247,8 @@ INSTANTIATE_TEST_SUITE_P(Models, ExplainGolden,
                                          "models/mistral-window", "variants/llama-eab",
                                          "variants/gpt2-eab", "variants/llama-learned-sink",
                                          "variants/llama-softmax-off-by-one"),
-                         [](const auto& info) {
-                           std::string name = info.param;
+                         [](const auto& model) {
+                           std::string name = model.param;
                            std::replace_if(
                                name.begin(), name.end(), [](char c) { return !std::isalnum(c); },
                                '_');

@@ -21,8 +21,8 @@ struct MapRequest {
 };
 
 struct ExplainOptions {
-  RunOptions run;
-  Rule rule;
+  RunOptions run = {};
+  Rule rule = {};
   PositionLists classes = PositionLists::defaults();
   int finding = 0;                ///< explain the N-th finding only, from 1; 0: all
   std::int64_t traced = 4;        ///< scalars of a finding that are followed through the layers
@@ -31,7 +31,7 @@ struct ExplainOptions {
   double spike = 50.0;            ///< super weights: beyond it
   /// Sequences kept for the test of the constant; -1: one in 16, at least one; 0: no test.
   std::int64_t replace = -1;
-  std::vector<MapRequest> maps;
+  std::vector<MapRequest> maps = {};
   std::int64_t map_sequence = 0;
 };
 

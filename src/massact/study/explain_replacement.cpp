@@ -84,17 +84,33 @@ class ReplaceChosen final : public Edit {
   std::vector<float> constant_;
 };
 
+// True if a query outside C, in a sequence kept for the test, sees a token of C in this block.
+bool has_queries(const Context& context, int block,
+                 const std::map<std::int64_t, std::vector<std::int64_t>>& massive) {
+  const ModelConfig& config = context.model.config();
+  const std::int64_t window = config.windows[static_cast<std::size_t>(block)];
+  for (auto it = massive.lower_bound(context.calibration_end); it != massive.end(); ++it) {
+    const auto& chosen = it->second;
+    const std::int64_t count =
+        std::ssize(context.sequences[static_cast<std::size_t>(it->first)]) + config.prefix_rows();
+    for (const std::int64_t key : chosen) {
+      const std::int64_t end = window > 0 ? std::min(count, key + window) : count;
+      for (std::int64_t query = key + 1; query < end; ++query) {
+        if (!std::binary_search(chosen.begin(), chosen.end(), query)) return true;
+      }
+    }
+  }
+  return false;
+}
+
 // Of the blocks where every head has a constant and the evaluated sequences have massive tokens
 // that some other query sees.
 Constants constants_of(const Context& context, const observe::AttentionMass& mass,
                        const observe::TokenLists& massive) {
   Constants constants;
-  const auto count = std::ssize(context.sequences);
   for (const auto& [block, heads] : mass.blocks()) {
     const auto layer = massive.find(block);
-    if (layer == massive.end()) continue;
-    const auto sequence = layer->second.lower_bound(context.calibration_end);
-    if (sequence == layer->second.end() || sequence->first >= count) continue;
+    if (layer == massive.end() || !has_queries(context, block, layer->second)) continue;
     std::vector<float> constant;
     for (const observe::HeadMass& head : heads) {
       if (head.constant_queries == 0) break;
