@@ -99,6 +99,12 @@ std::uint64_t Workspace::bytes_for(const ModelConfig& config, std::int64_t rows)
   return static_cast<std::uint64_t>(rows * (4 * (2 * config.width + heads + mlp) + 2 * widest));
 }
 
+std::uint64_t Workspace::sums_bytes_for(const ModelConfig& config, std::int64_t rows) {
+  const std::int64_t per_head =
+      3 * static_cast<std::int64_t>(sizeof(double)) + 4 * static_cast<std::int64_t>(sizeof(float));
+  return static_cast<std::uint64_t>(rows * config.heads * (per_head + 4 * config.head_size));
+}
+
 NormWeights NormWeights::read(const BoundWeights& weights, const std::string& canonical) {
   return {weights.vector(canonical + ".w"), weights.vector(canonical + ".b")};
 }
@@ -314,20 +320,29 @@ FloatMatrix Block::attend(const Input& normed, const Call& call) const {
   }
 
   const FloatMatrix z = Workspace::take(workspace.z, normed.x.rows, q_size);
+  const bool summed = call.sites.wants_attention(workspace.sums);
   if (call.sites.wants(SiteKind::attn_scores) || call.sites.wants(SiteKind::pattern)) {
     attend_by_maps(q, k, v, call.sequences, attention_options(), z, call.sites, workspace, threads);
   } else {
     workspace.times.measure(Stage::attention, [&] {
-      ops::attention(q, k, v, call.sequences, attention_options(), z, threads);
+      if (summed) {
+        ops::attention(q, k, v, call.sequences, attention_options(), z, workspace.sums, threads);
+      } else {
+        ops::attention(q, k, v, call.sequences, attention_options(), z, threads);
+      }
     });
   }
-  finish_heads(normed, z, call);
+  const FloatMatrix chosen = summed ? workspace.sums.output(attention_options()) : FloatMatrix{};
+  finish_heads(normed, z, chosen, call);
+  if (summed) call.sites.visit_attention(attention_options(), workspace.sums, z);
   call.visit(SiteKind::z, z);
   return z;
 }
 
 // What variants do to a head's output before the output projection: add v′, multiply by a gate.
-void Block::finish_heads(const Input& normed, FloatMatrix z, const Call& call) const {
+// `chosen` is the part of z that comes from the watched keys, or empty.
+void Block::finish_heads(const Input& normed, FloatMatrix z, FloatMatrix chosen,
+                         const Call& call) const {
   const std::int64_t c = config_->head_size;
   const std::int64_t shared = config_->heads / config_->kv_heads;
   if (!value_bias_.empty()) {
@@ -341,7 +356,11 @@ void Block::finish_heads(const Input& normed, FloatMatrix z, const Call& call) c
   if (head_gate_) {
     const FloatMatrix gates = call.project(normed, head_gate_, {}, call.workspace.gates);
     call.threads.parallel_for(z.rows, [&](std::int64_t r, int) {
-      for (std::int64_t i = 0; i < z.cols; ++i) z(r, i) /= 1.0f + std::exp(-gates(r, i / c));
+      for (std::int64_t i = 0; i < z.cols; ++i) {
+        const float divisor = 1.0f + std::exp(-gates(r, i / c));
+        z(r, i) /= divisor;
+        if (chosen.rows > 0) chosen(r, i) /= divisor;
+      }
     });
   }
 }

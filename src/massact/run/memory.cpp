@@ -88,6 +88,7 @@ MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
       plan.block * static_cast<std::uint64_t>(std::min<std::int64_t>(request.blocks_run, 2));
   plan.batch_rows = std::min(std::max(kBatchRows, longest), all_rows);
   plan.workspace = Workspace::bytes_for(config, plan.batch_rows);
+  if (request.attention_sums) plan.workspace += Workspace::sums_bytes_for(config, plan.batch_rows);
   if (request.logits) {
     plan.unembedding = Unembedding::packed_bytes(config, request.precision);
     plan.workspace +=

@@ -32,6 +32,7 @@ struct MemoryRequest {
   std::span<const std::int64_t> lengths;  ///< rows of each sequence
   std::int64_t streams = 1;
   bool logits = false;
+  bool attention_sums = false;  ///< attention is watched
   std::int64_t blocks_run = 0;
   ops::Precision precision = ops::Precision::f32;
   std::uint64_t budget = 0;  ///< 0: three quarters of the machine's memory
