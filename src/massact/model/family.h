@@ -25,6 +25,10 @@ const std::vector<Family>& families();
 /// The family that reads this "model_type". Throws Error that lists what is supported.
 const Family& find_family(std::string_view model_type, std::string_view where);
 
+/// The family that reads this config.json. Throws Error that lists what is supported and names the
+/// published model whose configuration has most of the same fields.
+const Family& find_family(const JsonObject& config);
+
 // One function per file in families/.
 Family gpt2_family();
 Family llama_family();
