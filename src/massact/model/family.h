@@ -30,6 +30,7 @@ const Family& find_family(std::string_view model_type, std::string_view where);
 const Family& find_family(const JsonObject& config);
 
 // One function per file in families/.
+Family bloom_family();
 Family gpt2_family();
 Family llama_family();
 

@@ -10,6 +10,7 @@ namespace massact {
 
 const std::vector<Family>& families() {
   static const std::vector<Family> all = {
+      bloom_family(),
       gpt2_family(),
       llama_family(),
   };
