@@ -11,6 +11,7 @@ namespace massact {
 const std::vector<Family>& families() {
   static const std::vector<Family> all = {
       bloom_family(),
+      falcon_family(),
       gpt2_family(),
       llama_family(),
   };
