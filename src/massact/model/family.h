@@ -34,6 +34,7 @@ Family bloom_family();
 Family falcon_family();
 Family gemma_family();
 Family gpt2_family();
+Family gptj_family();
 Family llama_family();
 
 }  // namespace massact
