@@ -35,6 +35,7 @@ Family falcon_family();
 Family gemma_family();
 Family gpt2_family();
 Family gptj_family();
+Family gpt_neox_family();
 Family llama_family();
 
 }  // namespace massact
