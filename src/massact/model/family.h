@@ -37,5 +37,6 @@ Family gpt2_family();
 Family gptj_family();
 Family gpt_neox_family();
 Family llama_family();
+Family mpt_family();
 
 }  // namespace massact
