@@ -38,5 +38,6 @@ Family gptj_family();
 Family gpt_neox_family();
 Family llama_family();
 Family mpt_family();
+Family olmo_family();
 
 }  // namespace massact
