@@ -39,5 +39,6 @@ Family gpt_neox_family();
 Family llama_family();
 Family mpt_family();
 Family olmo_family();
+Family opt_family();
 
 }  // namespace massact
