@@ -40,5 +40,6 @@ Family llama_family();
 Family mpt_family();
 Family olmo_family();
 Family opt_family();
+Family phi_family();
 
 }  // namespace massact
