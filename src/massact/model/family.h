@@ -41,5 +41,6 @@ Family mpt_family();
 Family olmo_family();
 Family opt_family();
 Family phi_family();
+Family phi3_family();
 
 }  // namespace massact
