@@ -42,5 +42,6 @@ Family olmo_family();
 Family opt_family();
 Family phi_family();
 Family phi3_family();
+Family stablelm_family();
 
 }  // namespace massact
