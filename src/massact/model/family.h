@@ -43,5 +43,6 @@ Family opt_family();
 Family phi_family();
 Family phi3_family();
 Family stablelm_family();
+Family starcoder2_family();
 
 }  // namespace massact
