@@ -37,6 +37,19 @@ std::vector<float> qkv_bias(const ModelConfig& config, const BoundWeights& weigh
   return bias;
 }
 
+// A norm on queries or keys: one set of weights, or one per head, which become [heads * c].
+NormWeights read_head_norms(const ModelConfig& config, const BoundWeights& weights,
+                            const std::string& canonical, std::int64_t heads) {
+  if (config.qk_norm != QkNorm::each_head) return NormWeights::read(weights, canonical);
+  NormWeights all;
+  for (std::int64_t head = 0; head < heads; ++head) {
+    const auto one = NormWeights::read(weights, canonical + "." + std::to_string(head));
+    all.weight.insert(all.weight.end(), one.weight.begin(), one.weight.end());
+    all.bias.insert(all.bias.end(), one.bias.begin(), one.bias.end());
+  }
+  return all;
+}
+
 ops::PackedMatrix pack_weights(const BoundWeights& weights, const std::string& block,
                                std::initializer_list<const char*> names, ops::Precision precision,
                                Threads& threads) {
@@ -44,7 +57,8 @@ ops::PackedMatrix pack_weights(const BoundWeights& weights, const std::string& b
   std::vector<ops::WeightSlice> slices;
   for (const char* name : names) {
     matrices.push_back(weights.matrix(block + name));
-    slices.push_back(matrices.back().slice);
+    const auto& parts = matrices.back().slices;
+    slices.insert(slices.end(), parts.begin(), parts.end());
   }
   return ops::PackedMatrix::pack(slices, precision, threads);
 }
@@ -71,23 +85,32 @@ void renormalise(const ModelConfig& config, ConstFloatMatrix hidden,
 
 }  // namespace
 
-RopeTables::RopeTables(const ModelConfig& config, std::span<const std::int64_t> lengths) {
-  if (config.positions != PositionKind::rotary || lengths.empty()) return;
-  const auto factor = static_cast<float>(config.rope.attention_factor);
-  if (!config.rope.depends_on_length()) {
+RopeTables::ByLength RopeTables::tables_of(const RopeConfig& rope,
+                                           std::span<const std::int64_t> lengths) {
+  ByLength tables;
+  const auto factor = static_cast<float>(rope.attention_factor);
+  if (!rope.depends_on_length()) {
     const std::int64_t longest = *std::max_element(lengths.begin(), lengths.end());
-    by_length_[0] = ops::RopeTable(rope_frequencies(config.rope, longest), factor, longest);
-    return;
+    tables[0] = ops::RopeTable(rope_frequencies(rope, longest), factor, longest);
+    return tables;
   }
   for (const std::int64_t length : lengths) {
-    if (by_length_.contains(length)) continue;
-    by_length_[length] = ops::RopeTable(rope_frequencies(config.rope, length), factor, length);
+    if (tables.contains(length)) continue;
+    tables[length] = ops::RopeTable(rope_frequencies(rope, length), factor, length);
   }
+  return tables;
 }
 
-const ops::RopeTable& RopeTables::for_length(std::int64_t length) const {
-  const auto all = by_length_.find(0);
-  return all != by_length_.end() ? all->second : by_length_.at(length);
+RopeTables::RopeTables(const ModelConfig& config, std::span<const std::int64_t> lengths) {
+  if (config.positions != PositionKind::rotary || lengths.empty()) return;
+  everywhere_ = tables_of(config.rope, lengths);
+  if (config.local_rope) local_ = tables_of(*config.local_rope, lengths);
+}
+
+const ops::RopeTable& RopeTables::for_length(std::int64_t length, bool local) const {
+  const ByLength& tables = local && !local_.empty() ? local_ : everywhere_;
+  const auto all = tables.find(0);
+  return all != tables.end() ? all->second : tables.at(length);
 }
 
 std::uint64_t Workspace::bytes_for(const ModelConfig& config, std::int64_t rows) {
@@ -112,6 +135,7 @@ NormWeights NormWeights::read(const BoundWeights& weights, const std::string& ca
 ops::NormOptions NormWeights::options(const ModelConfig& config) const {
   return {.subtract_mean = config.norm == NormKind::layer,
           .eps = config.norm_eps,
+          .weight_offset = config.norm_weight_offset,
           .weight = weight,
           .bias = bias};
 }
@@ -189,29 +213,6 @@ struct Block::Call {
     multiply(input, w, y, {.bias = bias, .activation = f});
     return y;
   }
-
-  // The norm's output, as its product wants it: where nobody looks, the product normalises on the
-  // way and the output is never stored.
-  Input normalise(const ModelConfig& config, const NormWeights& weights, SiteKind scale_site,
-                  ConstFloatMatrix hidden) const {
-    if (!wants_norm(sites, scale_site)) return {hidden, weights.options(config)};
-    const FloatMatrix normed = Workspace::take(workspace.normed, hidden.rows, hidden.cols);
-    run_norm(config, weights, scale_site, hidden, normed, sites, workspace, threads);
-    return {normed, {}};
-  }
-
-  // hidden += x · wᵀ + bias: what a layer writes to the residual stream. Stored by itself only
-  // where somebody looks at it.
-  void write(ConstFloatMatrix x, const ops::PackedMatrix& w, const std::vector<float>& bias,
-             SiteKind site, FloatMatrix hidden) const {
-    if (!sites.wants(site)) {
-      multiply({x, {}}, w, hidden, {.bias = bias, .residual = hidden});
-      return;
-    }
-    const FloatMatrix out = project({x, {}}, w, bias, workspace.out);
-    sites.visit(site, out);
-    ops::add(hidden, out, hidden, threads);
-  }
 };
 
 Block Block::pack(const Model& model, int index, ops::Precision precision, Threads& threads) {
@@ -224,7 +225,11 @@ Block Block::pack(const Model& model, int index, ops::Precision precision, Threa
   };
   block.index_ = index;
   block.ln1_ = NormWeights::read(weights, name + "ln1");
+  block.ln1_post_ = NormWeights::read(weights, name + "ln1_post");
   block.ln2_ = NormWeights::read(weights, name + "ln2");
+  block.ln2_post_ = NormWeights::read(weights, name + "ln2_post");
+  block.q_norm_ = read_head_norms(config, weights, name + "attn.q_norm", config.heads);
+  block.k_norm_ = read_head_norms(config, weights, name + "attn.k_norm", config.kv_heads);
   block.qkv_ = pack({"attn.W_Q", "attn.W_K", "attn.W_V"});
   block.attn_out_ = pack({"attn.W_O"});
   block.mlp_in_ = config.gated_mlp ? pack({"mlp.W_gate", "mlp.W_in"}) : pack({"mlp.W_in"});
@@ -266,6 +271,10 @@ ops::AttentionOptions Block::attention_options() const {
   options.precision = ops::unquantised(qkv_.precision());
   if (config.scale_by_inverse_layer) options.scale /= static_cast<float>(index_ + 1);
   options.window = config.windows[static_cast<std::size_t>(index_)];
+  options.soft_cap = config.attention_soft_cap;
+  options.alibi_slopes = config.alibi.slopes;
+  options.alibi_factor = config.alibi.factor;
+  options.alibi_in_bf16 = config.alibi.in_bf16;
   if (config.variant == AttentionVariant::sigmoid) options.kind = ops::AttentionKind::sigmoid;
   options.slot_key = slot_key_;
   options.slot_value = slot_value_;
@@ -280,13 +289,118 @@ void Block::run(FloatMatrix hidden, std::span<const ops::RowRange> sequences,
                 Threads& threads) const {
   const Call call{sequences, rope, sites, workspace, threads};
   call.visit(SiteKind::resid_pre, hidden);
-  const FloatMatrix z = attend(call.normalise(*config_, ln1_, SiteKind::ln1_scale, hidden), call);
-  call.write(z, attn_out_, attn_out_bias_, SiteKind::attn_out, hidden);
-  call.visit(SiteKind::resid_mid, hidden);
-  const FloatMatrix post =
-      transform(call.normalise(*config_, ln2_, SiteKind::ln2_scale, hidden), call);
-  call.write(post, mlp_out_, mlp_out_bias_, SiteKind::mlp_out, hidden);
+  if (config_->order == BlockOrder::sequential) {
+    run_sequential(hidden, call);
+  } else {
+    run_parallel(hidden, call);
+  }
   call.visit(SiteKind::resid_post, hidden);
+}
+
+void Block::run_sequential(FloatMatrix hidden, const Call& call) const {
+  const bool before = config_->norm_placement == NormPlacement::before ||
+                      config_->norm_placement == NormPlacement::around;
+  const bool after_sum = config_->norm_placement == NormPlacement::after_sum;
+  const auto input = [&](const NormWeights& norm, SiteKind scale_site) {
+    return before ? normalise(norm, scale_site, hidden, call) : Input{hidden, {}};
+  };
+  const FloatMatrix z = attend(input(ln1_, SiteKind::ln1_scale), call);
+  write(hidden, z, SiteKind::attn_out, call);
+  call.visit(SiteKind::resid_mid, hidden);
+  if (after_sum) normalise_stream(ln1_, SiteKind::ln1_scale, hidden, call);
+  const FloatMatrix post = transform(input(ln2_, SiteKind::ln2_scale), call);
+  write(hidden, post, SiteKind::mlp_out, call);
+  if (after_sum) normalise_stream(ln2_, SiteKind::ln2_scale, hidden, call);
+}
+
+void Block::run_parallel(FloatMatrix hidden, const Call& call) const {
+  const Input first = normalise(ln1_, SiteKind::ln1_scale, hidden, call);
+  const FloatMatrix z = attend(first, call);
+  // Before attention's result is in the stream: the MLP does not see it.
+  const bool two_norms = config_->order == BlockOrder::parallel;
+  const FloatMatrix post =
+      transform(two_norms ? normalise(ln2_, SiteKind::ln2_scale, hidden, call) : first, call);
+  write(hidden, z, SiteKind::attn_out, call);
+  write(hidden, post, SiteKind::mlp_out, call);
+}
+
+// The norm's output, as its product wants it: where nobody looks, the product normalises on the
+// way and the output is never stored. Else it is in the workspace's `normed` until the next call.
+Block::Input Block::normalise(const NormWeights& norm, SiteKind scale_site, ConstFloatMatrix x,
+                              const Call& call) const {
+  if (!wants_norm(call.sites, scale_site)) return {x, norm.options(*config_)};
+  return {stored_norm(norm, scale_site, x, call), {}};
+}
+
+FloatMatrix Block::stored_norm(const NormWeights& norm, SiteKind scale_site, ConstFloatMatrix x,
+                               const Call& call) const {
+  const FloatMatrix normed = Workspace::take(call.workspace.normed, x.rows, x.cols);
+  run_norm(*config_, norm, scale_site, x, normed, call.sites, call.workspace, call.threads);
+  return normed;
+}
+
+void Block::normalise_stream(const NormWeights& norm, SiteKind scale_site, FloatMatrix hidden,
+                             const Call& call) const {
+  ops::copy(stored_norm(norm, scale_site, hidden, call), hidden, call.threads);
+}
+
+// Adds the output projection of x (z, or the MLP's hidden layer) to the stream, behind the branch's
+// own norm if it has one. Stored by itself only where somebody looks at it.
+void Block::write(FloatMatrix hidden, ConstFloatMatrix x, SiteKind site, const Call& call) const {
+  const bool attention = site == SiteKind::attn_out;
+  const ops::PackedMatrix& w = attention ? attn_out_ : mlp_out_;
+  const std::vector<float>& bias = attention ? attn_out_bias_ : mlp_out_bias_;
+  if (!call.sites.wants(site) && !config_->has_branch_norms()) {
+    return call.multiply({x, {}}, w, hidden, {.bias = bias, .residual = hidden});
+  }
+  FloatMatrix out = call.project({x, {}}, w, bias, call.workspace.out);
+  if (config_->has_branch_norms()) {
+    out = stored_norm(attention ? ln1_post_ : ln2_post_,
+                      attention ? SiteKind::ln1_post_scale : SiteKind::ln2_post_scale, out, call);
+  }
+  call.visit(site, out);
+  ops::add(hidden, out, hidden, call.threads);
+}
+
+// A norm over each head's dimensions, or over all of them at once.
+void Block::normalise_heads(FloatMatrix x, const NormWeights& norm, std::int64_t heads,
+                            const Call& call) const {
+  ops::NormOptions options = norm.options(*config_);
+  const auto norm_in_place = [&](FloatMatrix part) {
+    ops::NormOutputs outputs;
+    outputs.out = part;
+    ops::norm(part, options, outputs, call.threads);
+  };
+  if (config_->qk_norm == QkNorm::whole) return norm_in_place(x);
+  const std::int64_t c = config_->head_size;
+  for (std::int64_t head = 0; head < heads; ++head) {
+    if (config_->qk_norm == QkNorm::each_head) {
+      const auto of_head = [&](const std::vector<float>& all) {
+        return all.empty() ? std::span<const float>()
+                           : std::span(all).subspan(static_cast<std::size_t>(head * c),
+                                                    static_cast<std::size_t>(c));
+      };
+      options.weight = of_head(norm.weight);
+      options.bias = of_head(norm.bias);
+    }
+    norm_in_place(x.slice_cols(head * c, c));
+  }
+}
+
+void Block::rotate(FloatMatrix q, FloatMatrix k, const Call& call) const {
+  const ModelConfig& config = *config_;
+  const bool local = config.windows[static_cast<std::size_t>(index_)] > 0;
+  const ops::RopeStyle style = config.rope_of(index_).style;
+  // Several sequences: one task each, the inner loops then run in that task.
+  call.threads.parallel_for(
+      static_cast<std::int64_t>(call.sequences.size()), [&](std::int64_t s, int) {
+        const auto& rows = call.sequences[static_cast<std::size_t>(s)];
+        const auto& table = call.rope.for_length(rows.count, local);
+        for (const auto& [x, heads] : {std::pair{q, config.heads}, {k, config.kv_heads}}) {
+          ops::rope(x.slice_rows(rows.first, rows.count), heads, config.head_size, table, style, 0,
+                    call.threads);
+        }
+      });
 }
 
 // The heads' outputs z.
@@ -301,20 +415,16 @@ FloatMatrix Block::attend(const Input& normed, const Call& call) const {
   const FloatMatrix q = qkv.slice_cols(0, q_size);
   const FloatMatrix k = qkv.slice_cols(q_size, kv_size);
   const FloatMatrix v = qkv.slice_cols(q_size + kv_size, kv_size);
+  if (config.clip_qkv > 0) ops::clamp(qkv, config.clip_qkv, threads);
+  if (config.qk_norm != QkNorm::none) {
+    normalise_heads(q, q_norm_, config.heads, call);
+    normalise_heads(k, k_norm_, config.kv_heads, call);
+  }
   call.visit(SiteKind::q, q);
   call.visit(SiteKind::k, k);
   call.visit(SiteKind::v, v);
   if (config.positions == PositionKind::rotary) {
-    // Several sequences: one task each, the inner loops then run in that task.
-    threads.parallel_for(static_cast<std::int64_t>(call.sequences.size()),
-                         [&](std::int64_t s, int) {
-                           const auto& rows = call.sequences[static_cast<std::size_t>(s)];
-                           const auto& table = call.rope.for_length(rows.count);
-                           ops::rope(q.slice_rows(rows.first, rows.count), config.heads,
-                                     config.head_size, table, config.rope.style, 0, threads);
-                           ops::rope(k.slice_rows(rows.first, rows.count), config.kv_heads,
-                                     config.head_size, table, config.rope.style, 0, threads);
-                         });
+    rotate(q, k, call);
     call.visit(SiteKind::rot_q, q);
     call.visit(SiteKind::rot_k, k);
   }
