@@ -14,7 +14,7 @@
 #include "massact/cli/terminal.h"
 #include "massact/report/model_hash.h"
 #include "massact/report/result_dir.h"
-#include "massact/report/scan_csv.h"
+#include "massact/report/scan_files.h"
 #include "massact/report/scan_json.h"
 #include "massact/report/scan_text.h"
 
@@ -37,13 +37,6 @@ struct ScanFlags {
   std::string classes;
 };
 
-std::vector<ResultFile> result_files(const ScanResult& result, const std::string& json) {
-  return {{"scan-layers.csv", scan_layers_csv(result)},
-          {"scan-findings.csv", scan_findings_csv(result)},
-          {"scan-top.csv", scan_top_csv(result)},
-          {"scan.json", json}};
-}
-
 void scan(const ScanFlags& flags) {
   ScanOptions options;
   options.rule = Rule::parse(flags.rule);
@@ -60,7 +53,7 @@ void scan(const ScanFlags& flags) {
   const ScanResult result = run_scan(model, corpus, options, *progress);
 
   const std::string json = scan_json_text(result, hash);
-  if (directory) directory->write(result_files(result, json));
+  if (directory) directory->write(scan_files(result, json, hash));
   print(flags.output.json ? json : scan_text(result, text_style_of(STDOUT_FILENO)));
   if (directory && !flags.output.quiet) {
     fmt::print(stderr, "Report: {}\n", (directory->path() / "scan.json").string());

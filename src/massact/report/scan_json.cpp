@@ -9,14 +9,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json model_json(const ScanFacts& facts, std::string_view hash) {
-  return {{"path", facts.model},
-          {"family", facts.family},
-          {"hash", hash},
-          {"layers", facts.layers},
-          {"width", facts.width}};
-}
-
 Json run_json(const ScanFacts& facts) {
   return {{"text", facts.text},           {"bos", facts.bos},       {"seq_len", facts.seq_len},
           {"sequences", facts.sequences}, {"tokens", facts.tokens}, {"precision", facts.precision},
@@ -138,6 +130,14 @@ Json features_json(const std::vector<OutlierFeature>& features) {
 }
 
 }  // namespace
+
+Json model_json(const ScanFacts& facts, std::string_view hash) {
+  return {{"path", facts.model},
+          {"family", facts.family},
+          {"hash", hash},
+          {"layers", facts.layers},
+          {"width", facts.width}};
+}
 
 Json scan_to_json(const ScanResult& result, std::string_view model_hash) {
   Json layers = Json::array();
