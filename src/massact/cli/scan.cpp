@@ -1,5 +1,5 @@
 // `massact scan`: where a model's massive activations are.
-#include "massact/study/scan.h"
+#include "massact/cli/scan.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -27,30 +27,15 @@ Examples:
   massact scan Llama-2-7b --text book.txt --sequences 100 --seq-len 4096 --memory 3GiB
   massact scan gpt2 --layers 0-4 --rule 50,500 --out results --json > scan.json)";
 
-struct ScanFlags {
-  ModelFlags model;
-  TextFlags text;
-  RunFlags run;
-  OutputFlags output;
-  std::string layers = "all";
-  std::string rule = "strict";
-  std::string classes;
-};
-
-void scan(const ScanFlags& flags) {
-  ScanOptions options;
-  options.rule = Rule::parse(flags.rule);
-  options.run = flags.run.options();
-  if (!flags.classes.empty()) options.classes = PositionLists::from_file(flags.classes);
+void run_command(const ScanFlags& flags) {
+  Rule::parse(flags.rule);  // a wrong one shows before anything is read
   const Model model = flags.model.open();
-  options.layers = parse_layers(flags.layers, static_cast<int>(model.config().layers), "--layers");
   const std::string hash = hash_of(model);
   std::optional<ResultDir> directory;
   if (!flags.output.out.empty()) directory.emplace(flags.output.out, hash, flags.output.force);
 
-  const Corpus corpus = flags.text.read(model);
   const std::unique_ptr<Progress> progress = flags.output.progress();
-  const ScanResult result = run_scan(model, corpus, options, *progress);
+  const ScanResult result = scan(model, flags, *progress);
 
   const std::string json = scan_json_text(result, hash);
   if (directory) directory->write(scan_files(result, json, hash));
@@ -61,6 +46,15 @@ void scan(const ScanFlags& flags) {
 }
 
 }  // namespace
+
+ScanResult scan(const Model& model, const ScanFlags& flags, Progress& progress) {
+  ScanOptions options;
+  options.rule = Rule::parse(flags.rule);
+  options.run = flags.run.options();
+  if (!flags.classes.empty()) options.classes = PositionLists::from_file(flags.classes);
+  options.layers = parse_layers(flags.layers, static_cast<int>(model.config().layers), "--layers");
+  return run_scan(model, flags.text.read(model), options, progress);
+}
 
 void add_scan(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("scan", "Find a model's massive activations");
@@ -80,7 +74,7 @@ void add_scan(CLI::App& app, Action& action) {
   flags->run.declare(*command);
   flags->output.declare(*command);
   command->footer(kExamples);
-  command->callback([flags, &action] { action = [flags] { scan(*flags); }; });
+  command->callback([flags, &action] { action = [flags] { run_command(*flags); }; });
 }
 
 }  // namespace massact

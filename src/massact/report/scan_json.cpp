@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "massact/report/origin.h"
 #include "massact/report/version.h"
 
 namespace massact {
@@ -147,6 +148,7 @@ Json scan_to_json(const ScanResult& result, std::string_view model_hash) {
           {"massact_version", version()},
           {"model", model_json(result.facts, model_hash)},
           {"run", run_json(result.facts)},
+          {"origin", origin_json()},
           {"quantile_levels", kScanQuantiles},
           {"layers", std::move(layers)},
           {"findings", set_json(result.findings)},
