@@ -205,7 +205,7 @@ TEST(Report, KeepsModelsApartWhoseNamesDifferOnlyByCase) {
 TEST(Report, QuickReadsLess) {
   const fs::path out = fresh_folder() / "report";
   Arguments line = on_planted("report", out);
-  line[6] = "16";  // --seq-len
+  line[5] = "16";  // --seq-len
   line.push_back("--quick");
   ASSERT_EQ(massact(line).status, 0);
   EXPECT_EQ(json_file(out / "planted/scan.json")["run"]["sequences"], 8);

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string_view>
@@ -30,9 +32,23 @@ constexpr std::string_view kStyles =
     "set linetype 5 lc rgb '#8a6d00' lw 2 pt 11\n"
     "set linetype 6 lc rgb '#3b3b9e' lw 2 pt 15\n";
 // Cividis: perceptually uniform, and the same to colour-blind eyes.
-constexpr std::string_view kPalette =
-    "set palette defined (0 '#00224e', 1 '#123570', 2 '#3b496c', 3 '#575d6d', 4 '#707173', "
-    "5 '#8a8678', 6 '#a59c74', 7 '#c3b369', 8 '#e1cc55', 9 '#fee838')\n";
+constexpr std::array<std::uint32_t, 10> kCividis = {0x00224e, 0x123570, 0x3b496c, 0x575d6d,
+                                                    0x707173, 0x8a8678, 0xa59c74, 0xc3b369,
+                                                    0xe1cc55, 0xfee838};
+
+// The colour of a share (0 to 1) of the scale.
+std::uint32_t colour_of(double share) {
+  const double at = std::clamp(share, 0.0, 1.0) * static_cast<double>(kCividis.size() - 1);
+  const auto low = std::min(static_cast<std::size_t>(at), kCividis.size() - 2);
+  const double part = at - static_cast<double>(low);
+  std::uint32_t colour = 0;
+  for (const int shift : {16, 8, 0}) {
+    const double from = (kCividis[low] >> shift) & 0xffu;
+    const double to = (kCividis[low + 1] >> shift) & 0xffu;
+    colour |= static_cast<std::uint32_t>(std::lround(from + part * (to - from))) << shift;
+  }
+  return colour;
+}
 
 std::string tick(std::string_view text, double at) {
   return fmt::format("{} {}", gnuplot_string(text), at);
@@ -78,16 +94,22 @@ std::optional<Figure> bars_figure(const ModelResults& model) {
     if (row.at("layer").get<int>() == wanted) layer = &row;
   }
   Figure figure{model.slug + "-bars", fmt::format("{}, layer {}", model.label, wanted),
-                "# dimension_index\ttoken_index\tabs\tdimension\tvalue\n", "", 0.75};
+                "# dimension_index\ttoken_index\tabs\trgb\tdimension\tvalue\n", "", 0.75};
   const Json& dimensions = model.window.at("dimensions");
   const Json& values = layer->at("values");
   const std::size_t tokens = std::min(kBarTokens, values.size());
+  double largest = 0.0;
+  for (std::size_t t = 0; t < tokens; ++t) {
+    for (const Json& value : values.at(t))
+      largest = std::max(largest, std::abs(value.get<double>()));
+  }
   std::vector<std::string> token_labels;
   for (std::size_t t = 0; t < tokens; ++t) {
     token_labels.push_back(shown(model.window.at("tokens").at(t).get<std::string>()));
     for (std::size_t d = 0; d < dimensions.size(); ++d) {
       const double value = values.at(t).at(d).get<double>();
-      figure.table += fmt::format("{}\t{}\t{}\t{}\t{}\n", d, t, std::abs(value),
+      figure.table += fmt::format("{}\t{}\t{}\t{}\t{}\t{}\n", d, t, std::abs(value),
+                                  colour_of(std::abs(value) / largest),
                                   dimensions[d].at("dimension").get<std::int64_t>(), value);
     }
   }
@@ -98,14 +120,14 @@ std::optional<Figure> bars_figure(const ModelResults& model) {
     xtics += (xtics.empty() ? "" : ", ") + tick(fmt::format("{}", number), static_cast<double>(d));
   }
   figure.script = fmt::format(
-      "{}set boxwidth 0.6\nset boxdepth 0.6\nset style fill solid 1.0 border lc rgb '#444444'\n"
-      "set pm3d depthorder base lighting primary 0.4\nset view 58,36\nset xyplane at 0\n"
-      "unset colorbox\nunset key\nset xrange [-1:{}]\nset yrange [{}:-1]\nset zrange [0:*]\n"
-      "set xtics ({}) out offset 0,-0.5\nset ytics {} out\nset ztics out\n"
+      "set boxwidth 0.6\nset boxdepth 0.6\nset style fill solid 1.0 border lc rgb '#555555'\n"
+      "set pm3d depthorder base\nset view 58,36\nset xyplane at 0\n"
+      "unset key\nset xrange [-1:{}]\nset yrange [-1:{}]\nset zrange [0:*]\n"
+      "set xtics ({}) out offset 0,-0.5\nset ytics {} out offset 0.5,0\nset ztics out\n"
       "set xlabel 'dimension' offset 0,-1\nset zlabel '|h|' rotate parallel\n"
       "set grid z\n"
-      "splot '{}.tsv' using 1:2:3:3 with boxes fillcolor palette\n",
-      kPalette, dimensions.size(), tokens, xtics, ticks(token_labels), figure.name);
+      "splot '{}.tsv' using 1:2:3:4 with boxes linecolor rgb variable\n",
+      dimensions.size(), tokens, xtics, ticks(token_labels), figure.name);
   return figure;
 }
 

@@ -196,17 +196,21 @@ void read_training(const fs::path& directory, ModelResults& results) {
 }
 
 void tell_apart(std::vector<ModelResults>& models) {
-  std::map<std::string, int> labels;
-  for (const ModelResults& model : models) ++labels[lower(model.label)];
-  for (ModelResults& model : models) {
-    if (labels[lower(model.label)] > 1) model.label += " (" + model.source + ")";
-  }
   std::set<std::string> taken;
+  std::map<std::string, int> count;
   for (ModelResults& model : models) {
+    ++count[lower(model.label)];
     const std::string plain = slug_of(model.label);
     model.slug = plain;
     for (int n = 2; !taken.insert(model.slug).second; ++n)
       model.slug = fmt::format("{}-{}", plain, n);
+  }
+  std::map<std::string, int> seen;
+  for (ModelResults& model : models) {
+    const std::string name = lower(model.label);
+    if (count[name] > 1) {
+      model.label = fmt::format("{} ({}: {})", model.label, ++seen[name], model.source);
+    }
   }
 }
 

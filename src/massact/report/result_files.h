@@ -41,7 +41,7 @@ ModelResults read_results(const std::filesystem::path& directory);
 void read_training(const std::filesystem::path& directory, ModelResults& results);
 
 /// Gives every model a label and a slug of its own: names that differ only by case, or not at all,
-/// get their source or a number beside them.
+/// get a number and their source beside them.
 void tell_apart(std::vector<ModelResults>& models);
 
 }  // namespace massact

@@ -1,6 +1,7 @@
 // Bundles the page into one template: node build.mjs OUT.html
 // The program puts its data where /*@data@*/ stands (src/massact/report/page.cpp).
 import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { build } from "esbuild";
 
 const out = process.argv[2] ?? "report.template.html";
@@ -25,9 +26,12 @@ const [script, style] = await Promise.all([
 
 // A closing tag inside the bundle would end the element early.
 const inside = (result, tag) => result.outputFiles[0].text.replaceAll(`</${tag}`, `<\\/${tag}`);
-const licences = `/* Holds Apache ECharts and echarts-gl (Apache-2.0, BSD-3-Clause), zrender (BSD-3-Clause) and
-claygl (BSD-2-Clause). */`;
+// Their terms ask to be passed on.
+const licences = ["echarts", "zrender", "echarts-gl", "claygl", "tslib"]
+  .map((name) => readFileSync(join("node_modules", name, name === "tslib" ? "LICENSE.txt" : "LICENSE"), "utf8"))
+  .join("\n\n");
 const page = readFileSync("page.html", "utf8")
   .replace("/*@style@*/", () => inside(style, "style"))
-  .replace("/*@script@*/", () => licences + inside(script, "script"));
+  .replace("/*@script@*/", () => inside(script, "script"))
+  .replace("/*@licences@*/", () => licences.replaceAll("<", "&lt;"));
 writeFileSync(out, page);

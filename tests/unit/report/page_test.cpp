@@ -44,8 +44,8 @@ TEST(ResultFiles, NamesOfModelsAreDifferentForEveryFileSystem) {
   models[2].label = "../é é";
   models[3].label = "..";
   tell_apart(models);
-  EXPECT_EQ(models[0].label, "Llama (a/Llama)");
-  EXPECT_EQ(models[1].label, "llama (b/llama)");
+  EXPECT_EQ(models[0].label, "Llama (1: a/Llama)");
+  EXPECT_EQ(models[1].label, "llama (2: b/llama)");
   EXPECT_NE(models[0].slug, models[1].slug);
   for (const ModelResults& model : models) {
     EXPECT_THAT(model.slug, ::testing::MatchesRegex("[a-z0-9_][a-z0-9._-]*"));

@@ -137,7 +137,7 @@ class Bars {
         boxWidth: 110,
         boxDepth: 110,
         boxHeight: 80,
-        viewControl: { distance: 195, alpha: 24, beta: 40, center: [0, -6, 0], minDistance: 100, maxDistance: 500 },
+        viewControl: { distance: 210, alpha: 24, beta: 40, center: [0, -14, 0], minDistance: 100, maxDistance: 500 },
         light: { main: { intensity: 1.1, shadow: false }, ambient: { intensity: 0.5 } },
         environment: theme.background,
       },
