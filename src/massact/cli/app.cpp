@@ -102,6 +102,7 @@ std::unique_ptr<CLI::App> make_app(Action& action) {
   app->set_help_flag("--help,-h", "Print this help and exit");
   app->footer(kFooter);
   add_scan(*app, action);
+  add_explain(*app, action);
   add_ablate(*app, action);
   add_eval(*app, action);
   add_inspect(*app, action);

@@ -99,6 +99,12 @@ std::uint64_t Workspace::bytes_for(const ModelConfig& config, std::int64_t rows)
   return static_cast<std::uint64_t>(rows * (4 * (2 * config.width + heads + mlp) + 2 * widest));
 }
 
+std::uint64_t Workspace::sums_bytes_for(const ModelConfig& config, std::int64_t rows) {
+  const std::int64_t per_head =
+      3 * static_cast<std::int64_t>(sizeof(double)) + 4 * static_cast<std::int64_t>(sizeof(float));
+  return static_cast<std::uint64_t>(rows * config.heads * (per_head + 4 * config.head_size));
+}
+
 NormWeights NormWeights::read(const BoundWeights& weights, const std::string& canonical) {
   return {weights.vector(canonical + ".w"), weights.vector(canonical + ".b")};
 }
@@ -110,13 +116,25 @@ ops::NormOptions NormWeights::options(const ModelConfig& config) const {
           .bias = bias};
 }
 
+namespace {
+
+SiteKind site_after(SiteKind scale_site, int steps) {
+  return static_cast<SiteKind>(static_cast<int>(scale_site) + steps);
+}
+
+// Does anybody look at a norm's divisor, what it gives, or what leaves it?
+bool wants_norm(const SiteVisitor& sites, SiteKind scale_site) {
+  return sites.wants(scale_site) || sites.wants(site_after(scale_site, 1)) ||
+         sites.wants(site_after(scale_site, 2));
+}
+
+}  // namespace
+
 void run_norm(const ModelConfig& config, const NormWeights& weights, SiteKind scale_site,
               ConstFloatMatrix hidden, FloatMatrix out, SiteVisitor& sites, Workspace& workspace,
               Threads& threads) {
-  const auto kind_after = [&](int steps) {
-    return static_cast<SiteKind>(static_cast<int>(scale_site) + steps);
-  };
-  const SiteKind normalized_site = kind_after(1), out_site = kind_after(2);
+  const SiteKind normalized_site = site_after(scale_site, 1);
+  const SiteKind out_site = site_after(scale_site, 2);
   const bool shows_scale = sites.wants(scale_site);
   const bool shows_inside = shows_scale || sites.wants(normalized_site);
   const ops::NormOptions options = weights.options(config);
@@ -140,6 +158,12 @@ void run_norm(const ModelConfig& config, const NormWeights& weights, SiteKind sc
   if (sites.wants(out_site)) sites.visit(out_site, out);
 }
 
+// What a product reads: rows as they are, or normalised on the way in.
+struct Block::Input {
+  ConstFloatMatrix x;
+  std::optional<ops::NormOptions> norm;
+};
+
 struct Block::Call {
   std::span<const ops::RowRange> sequences;
   const RopeTables& rope;
@@ -151,13 +175,42 @@ struct Block::Call {
     if (sites.wants(kind)) sites.visit(kind, values);
   }
 
-  // x · wᵀ + bias, into `buffer`.
-  FloatMatrix project(ConstFloatMatrix x, const ops::PackedMatrix& w,
-                      const std::vector<float>& bias, Buffer<float>& buffer) const {
-    const FloatMatrix y = Workspace::take(buffer, x.rows, w.n());
-    workspace.times.measure(Stage::matmul, [&] { ops::matmul(x, w, y, threads); });
-    ops::add_bias(y, bias, threads);
+  void multiply(const Input& input, const ops::PackedMatrix& w, FloatMatrix y,
+                ops::MatmulOptions options) const {
+    options.norm = input.norm ? &*input.norm : nullptr;
+    workspace.times.measure(Stage::matmul, [&] { ops::matmul(input.x, w, y, options, threads); });
+  }
+
+  // f(x · wᵀ + bias), into `buffer`.
+  FloatMatrix project(const Input& input, const ops::PackedMatrix& w,
+                      const std::vector<float>& bias, Buffer<float>& buffer,
+                      std::optional<ops::Activation> f = {}) const {
+    const FloatMatrix y = Workspace::take(buffer, input.x.rows, w.n());
+    multiply(input, w, y, {.bias = bias, .activation = f});
     return y;
+  }
+
+  // The norm's output, as its product wants it: where nobody looks, the product normalises on the
+  // way and the output is never stored.
+  Input normalise(const ModelConfig& config, const NormWeights& weights, SiteKind scale_site,
+                  ConstFloatMatrix hidden) const {
+    if (!wants_norm(sites, scale_site)) return {hidden, weights.options(config)};
+    const FloatMatrix normed = Workspace::take(workspace.normed, hidden.rows, hidden.cols);
+    run_norm(config, weights, scale_site, hidden, normed, sites, workspace, threads);
+    return {normed, {}};
+  }
+
+  // hidden += x · wᵀ + bias: what a layer writes to the residual stream. Stored by itself only
+  // where somebody looks at it.
+  void write(ConstFloatMatrix x, const ops::PackedMatrix& w, const std::vector<float>& bias,
+             SiteKind site, FloatMatrix hidden) const {
+    if (!sites.wants(site)) {
+      multiply({x, {}}, w, hidden, {.bias = bias, .residual = hidden});
+      return;
+    }
+    const FloatMatrix out = project({x, {}}, w, bias, workspace.out);
+    sites.visit(site, out);
+    ops::add(hidden, out, hidden, threads);
   }
 };
 
@@ -200,8 +253,7 @@ Block Block::pack(const Model& model, int index, ops::Precision precision, Threa
 std::uint64_t Block::packed_bytes(const ModelConfig& config, ops::Precision precision) {
   const std::int64_t heads = 2 * (config.heads + config.kv_heads) * config.head_size;
   const std::int64_t mlp = config.mlp_size * (config.gated_mlp ? 3 : 2);
-  const std::int64_t bytes = precision == ops::Precision::f32 ? 4 : 2;
-  return static_cast<std::uint64_t>(config.width * (heads + mlp) * bytes);
+  return static_cast<std::uint64_t>(config.width * (heads + mlp) * ops::bytes_of(precision));
 }
 
 ops::AttentionOptions Block::attention_options() const {
@@ -211,7 +263,7 @@ ops::AttentionOptions Block::attention_options() const {
   options.kv_heads = config.kv_heads;
   options.head_size = config.head_size;
   options.scale = config.attention_scale;
-  options.precision = qkv_.precision();
+  options.precision = ops::unquantised(qkv_.precision());
   if (config.scale_by_inverse_layer) options.scale /= static_cast<float>(index_ + 1);
   options.window = config.windows[static_cast<std::size_t>(index_)];
   if (config.variant == AttentionVariant::sigmoid) options.kind = ops::AttentionKind::sigmoid;
@@ -227,23 +279,18 @@ void Block::run(FloatMatrix hidden, std::span<const ops::RowRange> sequences,
                 const RopeTables& rope, SiteVisitor& sites, Workspace& workspace,
                 Threads& threads) const {
   const Call call{sequences, rope, sites, workspace, threads};
-  const FloatMatrix normed = Workspace::take(workspace.normed, hidden.rows, hidden.cols);
-
   call.visit(SiteKind::resid_pre, hidden);
-  run_norm(*config_, ln1_, SiteKind::ln1_scale, hidden, normed, sites, workspace, threads);
-  const FloatMatrix attn_out = attend(normed, call);
-  call.visit(SiteKind::attn_out, attn_out);
-  ops::add(hidden, attn_out, hidden, threads);
+  const FloatMatrix z = attend(call.normalise(*config_, ln1_, SiteKind::ln1_scale, hidden), call);
+  call.write(z, attn_out_, attn_out_bias_, SiteKind::attn_out, hidden);
   call.visit(SiteKind::resid_mid, hidden);
-
-  run_norm(*config_, ln2_, SiteKind::ln2_scale, hidden, normed, sites, workspace, threads);
-  const FloatMatrix mlp_out = transform(normed, call);
-  call.visit(SiteKind::mlp_out, mlp_out);
-  ops::add(hidden, mlp_out, hidden, threads);
+  const FloatMatrix post =
+      transform(call.normalise(*config_, ln2_, SiteKind::ln2_scale, hidden), call);
+  call.write(post, mlp_out_, mlp_out_bias_, SiteKind::mlp_out, hidden);
   call.visit(SiteKind::resid_post, hidden);
 }
 
-FloatMatrix Block::attend(FloatMatrix normed, const Call& call) const {
+// The heads' outputs z.
+FloatMatrix Block::attend(const Input& normed, const Call& call) const {
   const ModelConfig& config = *config_;
   Workspace& workspace = call.workspace;
   Threads& threads = call.threads;
@@ -272,21 +319,30 @@ FloatMatrix Block::attend(FloatMatrix normed, const Call& call) const {
     call.visit(SiteKind::rot_k, k);
   }
 
-  const FloatMatrix z = Workspace::take(workspace.z, normed.rows, q_size);
+  const FloatMatrix z = Workspace::take(workspace.z, normed.x.rows, q_size);
+  const bool summed = call.sites.wants_attention(workspace.sums);
   if (call.sites.wants(SiteKind::attn_scores) || call.sites.wants(SiteKind::pattern)) {
     attend_by_maps(q, k, v, call.sequences, attention_options(), z, call.sites, workspace, threads);
   } else {
     workspace.times.measure(Stage::attention, [&] {
-      ops::attention(q, k, v, call.sequences, attention_options(), z, threads);
+      if (summed) {
+        ops::attention(q, k, v, call.sequences, attention_options(), z, workspace.sums, threads);
+      } else {
+        ops::attention(q, k, v, call.sequences, attention_options(), z, threads);
+      }
     });
   }
-  finish_heads(normed, z, call);
+  const FloatMatrix chosen = summed ? workspace.sums.output(attention_options()) : FloatMatrix{};
+  finish_heads(normed, z, chosen, call);
+  if (summed) call.sites.visit_attention(attention_options(), workspace.sums, z);
   call.visit(SiteKind::z, z);
-  return call.project(z, attn_out_, attn_out_bias_, workspace.out);
+  return z;
 }
 
 // What variants do to a head's output before the output projection: add v′, multiply by a gate.
-void Block::finish_heads(FloatMatrix normed, FloatMatrix z, const Call& call) const {
+// `chosen` is the part of z that comes from the watched keys, or empty.
+void Block::finish_heads(const Input& normed, FloatMatrix z, FloatMatrix chosen,
+                         const Call& call) const {
   const std::int64_t c = config_->head_size;
   const std::int64_t shared = config_->heads / config_->kv_heads;
   if (!value_bias_.empty()) {
@@ -300,27 +356,37 @@ void Block::finish_heads(FloatMatrix normed, FloatMatrix z, const Call& call) co
   if (head_gate_) {
     const FloatMatrix gates = call.project(normed, head_gate_, {}, call.workspace.gates);
     call.threads.parallel_for(z.rows, [&](std::int64_t r, int) {
-      for (std::int64_t i = 0; i < z.cols; ++i) z(r, i) /= 1.0f + std::exp(-gates(r, i / c));
+      for (std::int64_t i = 0; i < z.cols; ++i) {
+        const float divisor = 1.0f + std::exp(-gates(r, i / c));
+        z(r, i) /= divisor;
+        if (chosen.rows > 0) chosen(r, i) /= divisor;
+      }
     });
   }
 }
 
-FloatMatrix Block::transform(FloatMatrix normed, const Call& call) const {
+// The MLP's hidden layer after its activation.
+FloatMatrix Block::transform(const Input& normed, const Call& call) const {
   const ModelConfig& config = *config_;
-  Threads& threads = call.threads;
   const std::int64_t f = config.mlp_size;
-  const FloatMatrix pre = call.project(normed, mlp_in_, mlp_in_bias_, call.workspace.mlp);
+  Buffer<float>& buffer = call.workspace.mlp;
+  if (!config.gated_mlp && !call.sites.wants(SiteKind::mlp_pre)) {
+    const FloatMatrix post = call.project(normed, mlp_in_, mlp_in_bias_, buffer, config.activation);
+    call.visit(SiteKind::mlp_post, post);
+    return post;
+  }
+  const FloatMatrix pre = call.project(normed, mlp_in_, mlp_in_bias_, buffer);
   const FloatMatrix gate = pre.slice_cols(0, f);
   call.visit(SiteKind::mlp_pre, gate);
   if (config.gated_mlp) {
     const FloatMatrix up = pre.slice_cols(f, f);
     call.visit(SiteKind::mlp_pre_linear, up);
-    ops::activate_gated(gate, up, config.activation, gate, threads);
+    ops::activate_gated(gate, up, config.activation, gate, call.threads);
   } else {
-    ops::activate(gate, config.activation, gate, threads);
+    ops::activate(gate, config.activation, gate, call.threads);
   }
   call.visit(SiteKind::mlp_post, gate);
-  return call.project(gate, mlp_out_, mlp_out_bias_, call.workspace.out);
+  return gate;
 }
 
 }  // namespace massact

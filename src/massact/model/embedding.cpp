@@ -58,7 +58,8 @@ Unembedding Unembedding::pack(const Model& model, ops::Precision precision, Thre
   const std::string name = model.config().tied_embeddings ? "embed.W_E" : "unembed.W_U";
   const auto matrix = model.weights().matrix(name);
   unembedding.norm_ = NormWeights::read(model.weights(), "ln_final");
-  unembedding.projection_ = ops::PackedMatrix::pack({&matrix.slice, 1}, precision, threads);
+  unembedding.projection_ =
+      ops::PackedMatrix::pack({&matrix.slice, 1}, ops::unquantised(precision), threads);
   model.weights().release(name);
   return unembedding;
 }
@@ -76,7 +77,7 @@ void Unembedding::project(ConstFloatMatrix normed, FloatMatrix logits, Threads& 
 }
 
 std::uint64_t Unembedding::packed_bytes(const ModelConfig& config, ops::Precision precision) {
-  const std::int64_t bytes = precision == ops::Precision::f32 ? 4 : 2;
+  const std::int64_t bytes = ops::bytes_of(ops::unquantised(precision));
   return static_cast<std::uint64_t>(config.vocab * config.width * bytes);
 }
 
