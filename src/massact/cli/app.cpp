@@ -24,6 +24,7 @@ constexpr const char* kFooter = R"(
 Examples:
   massact inspect models/mini-llama
   massact scan models/mini-llama --text book.txt --out results
+  massact report models/mini-llama
   massact COMMAND --help
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.)";
@@ -106,6 +107,7 @@ std::unique_ptr<CLI::App> make_app(Action& action) {
   add_eval(*app, action);
   add_inspect(*app, action);
   add_trace(*app, action);
+  add_report(*app, action);
   add_bench(*app, action);
   add_families(*app, action);
   add_completion(*app, action);

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "massact/observe/magnitudes.h"
+#include "massact/observe/window.h"
 #include "massact/study/corpus_labels.h"
 
 namespace massact {
@@ -151,9 +152,10 @@ ScanResult run_scan(const Model& model, const Corpus& corpus, const ScanOptions&
   std::vector<Plan::Tokens> sequences;
   for (const Sequence& sequence : corpus.sequences()) sequences.push_back(sequence.tokens);
   Plan plan(model, std::move(sequences));
-  const auto& magnitudes =
-      plan.observe(sites::hidden_states(model.config(), layers_of(options, model.config())),
-                   observe::Magnitudes({.top_k = options.top_k}));
+  const std::vector<Site> sites =
+      sites::hidden_states(model.config(), layers_of(options, model.config()));
+  const auto& magnitudes = plan.observe(sites, observe::Magnitudes({.top_k = options.top_k}));
+  const auto& window = plan.observe(sites, observe::Window());
   const RunReport report = run(plan, options.run, progress);
 
   const CorpusLabels labels(corpus, options.classes, model.config().prefix_rows());
@@ -164,6 +166,9 @@ ScanResult run_scan(const Model& model, const Corpus& corpus, const ScanOptions&
     result.layers.push_back(make_row(number, layer, options.largest, labels));
   }
   find(magnitudes, options, labels, result);
+  std::vector<std::int64_t> lengths;
+  for (const Plan::Tokens& rows : plan.sequences()) lengths.push_back(std::ssize(rows));
+  result.window = make_window(window, result.best(), lengths, labels);
   return result;
 }
 
