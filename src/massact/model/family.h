@@ -28,5 +28,6 @@ const Family& find_family(std::string_view model_type, std::string_view where);
 // One function per file in families/.
 Family gpt2_family();
 Family llama_family();
+Family nanogpt_family();
 
 }  // namespace massact

@@ -5,7 +5,7 @@
 namespace massact {
 
 const std::vector<Family>& families() {
-  static const std::vector<Family> all = {gpt2_family(), llama_family()};
+  static const std::vector<Family> all = {gpt2_family(), llama_family(), nanogpt_family()};
   return all;
 }
 
