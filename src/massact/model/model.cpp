@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "massact/base/error.h"
+#include "massact/io/adapter.h"
 #include "massact/io/llama2c.h"
 #include "massact/io/quantized_weights.h"
 #include "massact/io/weight_files.h"
@@ -93,14 +94,14 @@ Model open_llama2c_model(const fs::path& path, const OpenOptions& options) {
 }
 
 Model open_torch_file(const fs::path& path, const OpenOptions& options) {
-  TorchModel file = open_torch_model(path);
+  TorchModel file = open_torch_model(path, options.adapter);
   const fs::path folder = path.has_parent_path() ? path.parent_path() : ".";
   return Model({.config = std::move(file.config),
                 .weights = std::move(file.weights),
                 .path = path,
                 .name = path.stem().string(),
                 .tokenizer = find_tokenizer(folder, options),
-                .notes = {std::move(file.note)}});
+                .notes = std::move(file.notes)});
 }
 
 Model open_gguf_model(const fs::path& path, const OpenOptions& options) {
@@ -138,6 +139,11 @@ Model open_hf_model(const fs::path& directory, const OpenOptions& options) {
                     "activations stay in f32",
                     quantization.get<std::string>("quant_method")));
   }
+  if (!options.adapter.empty()) {
+    MergedAdapter merged = merge_adapter(std::move(weights), options.adapter);
+    weights = std::move(merged.weights);
+    notes.push_back(std::move(merged.note));
+  }
   std::string name = fs::absolute(directory).lexically_normal().filename().string();
   if (name.empty()) name = fs::absolute(directory).parent_path().filename().string();
   return Model(
@@ -173,6 +179,11 @@ Model open_model(const fs::path& path, const OpenOptions& options) {
   }
   const std::string extension = path.extension().string();
   if (is_torch_checkpoint(path)) return open_torch_file(path, options);
+  if (!options.adapter.empty() && (extension == ".bin" || extension == ".gguf")) {
+    fail_usage("--adapter",
+               "expected a base model with Hugging Face's weight names (a directory), got {}",
+               path.string());
+  }
   if (extension == ".bin") return open_llama2c_model(path, options);
   if (extension == ".gguf") return open_gguf_model(path, options);
   if (path.filename() == "config.json" || extension == ".safetensors") {

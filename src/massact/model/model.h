@@ -48,6 +48,8 @@ class Model {
 struct OpenOptions {
   /// A tokenizer file or directory; empty: beside the model.
   std::filesystem::path tokenizer;
+  /// A PEFT LoRA adapter's directory, merged into the weights as they are read; empty: none.
+  std::filesystem::path adapter;
 };
 
 /// Opens an HF directory (`config.json` with safetensors or pytorch_model.bin), an HF cache folder

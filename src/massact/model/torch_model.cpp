@@ -4,6 +4,7 @@
 
 #include "massact/base/error.h"
 #include "massact/base/suggest.h"
+#include "massact/io/adapter.h"
 #include "massact/io/mapped_file.h"
 #include "massact/io/torch_checkpoint.h"
 #include "massact/io/zip.h"
@@ -64,16 +65,21 @@ bool is_torch_checkpoint(const fs::path& path) {
          (extension == ".bin" && looks_like_zip(MappedFile::open(path)->bytes()));
 }
 
-TorchModel open_torch_model(const fs::path& path) {
+TorchModel open_torch_model(const fs::path& path, const fs::path& adapter) {
   TorchCheckpoint checkpoint = open_torch_checkpoint(path);
   const Architecture architecture = read_architecture(path, checkpoint);
   const Family& family =
       find_family(architecture.model_type, architecture.config.where("model_type"));
   const ModelConfig config = family.read_config(architecture.config);
-  std::string note = describe(checkpoint);
-  return {config,
-          BoundWeights::bind(family.weights(config), std::move(checkpoint.weights), config.layers),
-          std::move(note)};
+  TorchModel model{.config = config, .weights = {}, .notes = {describe(checkpoint)}};
+  std::shared_ptr<const WeightSource> weights = std::move(checkpoint.weights);
+  if (!adapter.empty()) {
+    MergedAdapter merged = merge_adapter(std::move(weights), adapter);
+    weights = std::move(merged.weights);
+    model.notes.push_back(std::move(merged.note));
+  }
+  model.weights = BoundWeights::bind(family.weights(config), std::move(weights), config.layers);
+  return model;
 }
 
 }  // namespace massact
