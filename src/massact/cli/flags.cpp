@@ -21,14 +21,19 @@ constexpr std::int64_t kDefaultSeqLen = 2048;
 
 void ModelFlags::declare(CLI::App& command) {
   command
-      .add_option("MODEL", model,
-                  "A directory with config.json, an HF cache folder, a .gguf or a llama2.c .bin")
+      .add_option(
+          "MODEL", model,
+          "A directory with config.json, an HF cache folder, a .gguf, a PyTorch .pt or .pth, "
+          "or a llama2.c .bin")
       ->required();
   command.add_option("--tokenizer", tokenizer,
                      "A tokenizer file or directory (default: beside the model)");
+  command.add_option("--adapter", adapter, "A PEFT LoRA adapter's directory to merge");
 }
 
-Model ModelFlags::open() const { return open_model(model, {.tokenizer = tokenizer}); }
+Model ModelFlags::open() const {
+  return open_model(model, {.tokenizer = tokenizer, .adapter = adapter});
+}
 
 void TextFlags::declare(CLI::App& command) {
   CLI::Option* text_flag = command.add_option(

@@ -38,6 +38,7 @@ Family gptj_family();
 Family gpt_neox_family();
 Family llama_family();
 Family mpt_family();
+Family nanogpt_family();
 Family olmo_family();
 Family opt_family();
 Family phi_family();

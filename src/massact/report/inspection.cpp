@@ -101,6 +101,7 @@ Inspection inspect(const Model& model, const InspectOptions& options) {
   result.file_bytes = model.weights().source().file_bytes();
   result.parameters = parameters_of(model.weights());
   result.ignored = model.weights().ignored();
+  result.files = model.notes();
   result.unusual = unusual(config);
   result.has_tokenizer = model.has_tokenizer();
 

@@ -53,6 +53,9 @@ std::string model_text(const Inspection& x, const TextStyle& style) {
                            format_count(static_cast<std::uint64_t>(x.parameters)), x.tensors.size(),
                            encodings(x.tensors), format_bytes(x.file_bytes)),
                style);
+  for (std::size_t i = 0; i < x.files.size(); ++i) {
+    out += field(i == 0 ? "files" : "", printable(x.files[i], style), style);
+  }
   out += field("hash", x.hash, style);
   out += field("tokenizer",
                x.has_tokenizer
@@ -153,6 +156,7 @@ nlohmann::ordered_json inspection_to_json(const Inspection& x) {
           {"file_bytes", x.file_bytes},
           {"has_tokenizer", x.has_tokenizer},
           {"unusual", x.unusual},
+          {"files", x.files},
           {"ignored_tensors", std::move(ignored)},
           {"run",
            {{"sequences", x.sequences},
