@@ -13,24 +13,8 @@ float element(const ops::WeightSlice& slice, std::int64_t index) {
   return value;
 }
 
-}  // namespace
-
-const ops::WeightSlice& WeightLines::slice_of(const std::string& canonical) {
-  auto found = matrices_.find(canonical);
-  if (found == matrices_.end()) {
-    found = matrices_.emplace(canonical, model_.weights().matrix(canonical)).first;
-  }
-  return found->second.slice;
-}
-
-bool WeightLines::is_transposed(const std::string& canonical) {
-  return slice_of(canonical).in_stride != 1;
-}
-
-std::vector<float> WeightLines::of_output(const std::string& canonical, std::int64_t output) {
-  const ops::WeightSlice& slice = slice_of(canonical);
-  require(output >= 0 && output < slice.out, canonical, "expected an output below {}, got {}",
-          slice.out, output);
+// The weights of one output.
+std::vector<float> line_of(const ops::WeightSlice& slice, std::int64_t output) {
   std::vector<float> line(static_cast<std::size_t>(slice.in));
   const std::int64_t first = output * slice.out_stride;
   if (slice.in_stride == 1) {
@@ -43,6 +27,29 @@ std::vector<float> WeightLines::of_output(const std::string& canonical, std::int
     line[static_cast<std::size_t>(i)] = element(slice, first + i * slice.in_stride);
   }
   return line;
+}
+
+}  // namespace
+
+const std::vector<ops::WeightSlice>& WeightLines::slices_of(const std::string& canonical) {
+  auto found = matrices_.find(canonical);
+  if (found == matrices_.end()) {
+    found = matrices_.emplace(canonical, model_.weights().matrix(canonical)).first;
+  }
+  return found->second.slices;
+}
+
+bool WeightLines::is_transposed(const std::string& canonical) {
+  return slices_of(canonical).front().in_stride != 1;
+}
+
+std::vector<float> WeightLines::of_output(const std::string& canonical, std::int64_t output) {
+  std::int64_t first = 0;  // output of the slice
+  for (const ops::WeightSlice& slice : slices_of(canonical)) {
+    if (output >= first && output < first + slice.out) return line_of(slice, output - first);
+    first += slice.out;
+  }
+  fail(canonical, "expected an output below {}, got {}", first, output);
 }
 
 float WeightLines::bias_at(const std::string& canonical, std::int64_t index) const {

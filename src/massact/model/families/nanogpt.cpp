@@ -1,8 +1,5 @@
 // nanoGPT and its relatives (minGPT's names too): GPT-2 whose projections lie as [outputs, inputs]
 // and which may do without biases. The options come from the checkpoint itself.
-#include <cmath>
-
-#include "massact/base/error.h"
 #include "massact/model/families/common.h"
 #include "massact/model/family.h"
 
@@ -10,28 +7,20 @@ namespace massact {
 namespace {
 
 ModelConfig read_nanogpt(const JsonObject& config) {
-  ModelConfig model;
-  model.family = "nanogpt";
-  model.name = "nanogpt";
-  model.layers = read_size(config, "n_layer", 10000);
-  model.width = read_size(config, "n_embd");
-  model.heads = model.kv_heads = read_size(config, "n_head");
-  model.head_size = model.width / model.heads;
-  require(model.head_size * model.heads == model.width, config.where("n_head"),
-          "expected a divisor of n_embd {}, got {}", model.width, model.heads);
-  model.mlp_size = 4 * model.width;
-  model.vocab = read_size(config, "vocab_size");
-  model.max_positions = read_size(config, "block_size");
-  model.norm = NormKind::layer;
-  model.norm_eps = 1e-5f;
-  check_sizes(model, config);
+  SizeFields fields;
+  fields.layers = {"n_layer"};
+  fields.width = {"n_embd"};
+  fields.heads = {"n_head"};
+  fields.kv_heads = fields.head_size = fields.mlp = {};
+  fields.mlp_is_optional = true;
+  fields.positions = {"block_size"};
+  ModelConfig model = read_sizes(config, "nanogpt", fields);
+  read_norm(config, NormKind::layer, "layer_norm_epsilon", 1e-5f, model);
   model.positions = PositionKind::learned;
-  model.attention_scale = 1.0f / std::sqrt(static_cast<float>(model.head_size));
   model.activation = read_activation(config, "activation", "gelu");
   model.gated_mlp = false;
-  const bool bias = config.get_or<bool>("bias", true);
+  const bool bias = model.norm_bias = config.get_or<bool>("bias", true);
   model.biases = {bias, bias, bias, bias, bias, bias};
-  model.windows.assign(static_cast<std::size_t>(model.layers), 0);
   return model;
 }
 
@@ -55,8 +44,8 @@ WeightTable nanogpt_weights(const ModelConfig& model) {
   add("pos_embed.W_pos", "wpe.weight", "pos_emb.weight", {model.max_positions, d});
   std::int64_t first = 0;
   for (const std::string part : {"Q", "K", "V"}) {
-    add_block("attn.W_" + part, "attn.c_attn.weight", {3 * d, d}).set_part(first, d);
-    if (bias) add_block("attn.b_" + part, "attn.c_attn.bias", {3 * d}).set_part(first, d);
+    add_block("attn.W_" + part, "attn.c_attn.weight", {3 * d, d}).part = {first, d};
+    if (bias) add_block("attn.b_" + part, "attn.c_attn.bias", {3 * d}).part = {first, d};
     first += d;
   }
   add_block("attn.W_O", "attn.c_proj.weight", {d, d});
