@@ -88,21 +88,21 @@ class Block {
   static std::uint64_t packed_bytes(const ModelConfig& config, ops::Precision precision);
 
  private:
-  struct Call;  // the arguments of `run`, handed on
+  struct Input;  // what a product reads
+  struct Call;   // the arguments of `run`, handed on
 
   void run_sequential(FloatMatrix hidden, const Call& call) const;
   void run_parallel(FloatMatrix hidden, const Call& call) const;
-  FloatMatrix normalise(const NormWeights& norm, SiteKind scale_site, ConstFloatMatrix x,
-                        const Call& call) const;
   void normalise_stream(const NormWeights& norm, SiteKind scale_site, FloatMatrix hidden,
                         const Call& call) const;
-  void add_branch(FloatMatrix hidden, FloatMatrix branch, SiteKind site, const Call& call) const;
-  FloatMatrix attend(FloatMatrix normed, const Call& call) const;
+  void write_attention(ConstFloatMatrix z, FloatMatrix hidden, const Call& call) const;
+  void write_mlp(ConstFloatMatrix post, FloatMatrix hidden, const Call& call) const;
+  FloatMatrix attend(const Input& normed, const Call& call) const;
   void normalise_heads(FloatMatrix x, const NormWeights& norm, std::int64_t heads,
                        const Call& call) const;
   void rotate(FloatMatrix q, FloatMatrix k, const Call& call) const;
-  void finish_heads(FloatMatrix normed, FloatMatrix z, const Call& call) const;
-  FloatMatrix transform(FloatMatrix normed, const Call& call) const;
+  void finish_heads(const Input& normed, FloatMatrix z, const Call& call) const;
+  FloatMatrix transform(const Input& normed, const Call& call) const;
   ops::AttentionOptions attention_options() const;
 
   const ModelConfig* config_ = nullptr;

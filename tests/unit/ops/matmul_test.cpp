@@ -6,6 +6,8 @@
 #include <string>
 
 #include "massact/base/error.h"
+#include "massact/ops/elementwise.h"
+#include "massact/ops/packed_memory.h"
 #include "massact/ops/ref/ops.h"
 #include "unit/ops/support.h"
 
@@ -130,6 +132,33 @@ TEST_P(MatmulTest, BitsDoNotDependOnThreadsOrStride) {
   }
 }
 
+// norm, product, bias, activation and residual in one call have the bits of one call for each.
+TEST_P(MatmulTest, FusedStepsHaveTheBitsOfSeparateOnes) {
+  const PackedMatrix w = pack();
+  const Matrix norm_weight = random_matrix(1, p_.k, 3), bias = random_matrix(1, p_.n, 4);
+  const Matrix residual = random_matrix(p_.m, p_.n, 5, 2);
+  const NormOptions norm_options = {.subtract_mean = true, .weight = norm_weight.data};
+  Matrix normed(p_.m, p_.k), product(p_.m, p_.n), expected(p_.m, p_.n);
+  norm(x_.view(), norm_options, {.out = normed.view()}, threads_);
+  matmul(normed.view(), w, product.view(), threads_);
+  add_bias(product.view(), bias.data, threads_);
+  activate(product.view(), Activation::gelu_tanh, product.view(), threads_);
+  Matrix activated(p_.m, p_.n);
+  MatmulOptions options = {
+      .norm = &norm_options, .bias = bias.data, .activation = Activation::gelu_tanh};
+  matmul(x_.view(), w, activated.view(), options, threads_);
+  test::expect_same_bits(activated, product);
+
+  add(residual.view(), product.view(), expected.view(), threads_);
+  Matrix apart(p_.m, p_.n, 3), in_place = residual;
+  options.residual = residual.view();
+  matmul(x_.view(), w, apart.view(), options, threads_);
+  test::expect_same_bits(apart, expected);
+  options.residual = in_place.view();
+  matmul(x_.view(), w, in_place.view(), options, threads_);
+  test::expect_same_bits(in_place, expected);
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, MatmulTest, testing::ValuesIn(cases()), case_name);
 
 TEST(PackedMatrixTest, StacksSlicesOfAnyTypeAndDirection) {
@@ -184,6 +213,25 @@ TEST(PackedMatrixTest, HalfPrecisionWeightsAreExactInF32) {
     for (std::int64_t i = 0; i < kIn; ++i) {
       ASSERT_EQ(y.row(i)[o], to_float(w[static_cast<std::size_t>(o * kIn + i)])) << o << ", " << i;
     }
+  }
+}
+
+// Memory that was another matrix's gives the same products.
+TEST(PackedMatrixTest, KeptMemoryIsPackedAnew) {
+  Threads threads(2);
+  const Matrix x = random_matrix(40, 70, 1), first = random_matrix(50, 70, 2);
+  const Matrix second = random_matrix(50, 70, 3);
+  for (const Precision precision : {Precision::f32, Precision::bf16}) {
+    const auto product = [&](const Matrix& w) {
+      const WeightSlice slice = slice_of(w);
+      Matrix y(40, 50);
+      matmul(x.view(), PackedMatrix::pack({&slice, 1}, precision, threads), y.view(), threads);
+      return y;
+    };
+    const Matrix expected = product(second);
+    const KeepPackedMemory keep;
+    product(first);
+    test::expect_same_bits(product(second), expected);
   }
 }
 

@@ -7,13 +7,16 @@
 #include <dnnl.hpp>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <tuple>
 #include <vector>
 
 #include "massact/base/error.h"
 #include "massact/ops/cpu/convert.h"
 #include "massact/ops/cpu/features.h"
+#include "massact/ops/cpu/packed_buffer.h"
 #include "massact/ops/cpu/packed_matrix.h"
+#include "massact/ops/cpu/row_kernels.h"
 #include "massact/ops/cpu/weight_reader.h"
 
 namespace massact::ops::cpu {
@@ -148,8 +151,11 @@ void execute(const Gemm& gemm, const void* x, const std::byte* w, float* y, std:
 class OneDnnMatrix : public PackedMatrix::Impl {
  public:
   OneDnnMatrix(const PackRequest& request, Threads& threads);
-  void multiply(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const override;
-  std::uint64_t byte_count() const override { return static_cast<std::uint64_t>(bytes_.size()); }
+  void multiply(ConstFloatMatrix x, FloatMatrix y, const MatmulOptions& options,
+                Threads& threads) const override;
+  std::uint64_t byte_count() const override {
+    return bytes_ ? static_cast<std::uint64_t>(bytes_->size()) : 0;
+  }
 
  private:
   struct Slice {
@@ -162,10 +168,12 @@ class OneDnnMatrix : public PackedMatrix::Impl {
   bool is_bf16() const { return type_ == memory::data_type::bf16; }
   std::int64_t element_bytes() const { return is_bf16() ? 2 : 4; }
   void pack_slice(const Slice& slice, std::span<const WeightSlice> source);
-  void multiply_block(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const;
-  const std::byte* dense_input(ConstFloatMatrix x, Threads& threads) const;
+  void multiply_block(ConstFloatMatrix x, FloatMatrix y, const MatmulOptions& options,
+                      Threads& threads) const;
+  const std::byte* dense_input(ConstFloatMatrix x, const NormOptions* norm, Threads& threads) const;
   void convert_row(const float* x, std::byte* out) const;
-  void run_tile(const Gemm& gemm, const Slice& slice, const std::byte* x, FloatMatrix y) const;
+  void run_tile(const Gemm& gemm, const Slice& slice, const std::byte* x, FloatMatrix y,
+                std::int64_t first_row, std::int64_t rows, const MatmulOptions& options) const;
   const std::byte* padded_tail(const std::byte* x, std::int64_t rows, std::int64_t padded) const;
 
   std::int64_t n_, k_;
@@ -174,7 +182,7 @@ class OneDnnMatrix : public PackedMatrix::Impl {
   std::int64_t tile_rows_ = 0;  // rows per call
   std::int64_t tail_step_ = 0;  // the last rows are computed in a tile of a multiple of this
   std::vector<Slice> slices_;
-  Buffer<std::byte> bytes_;
+  std::optional<PackedBuffer> bytes_;
 };
 
 OneDnnMatrix::OneDnnMatrix(const PackRequest& request, Threads& threads)
@@ -199,7 +207,7 @@ OneDnnMatrix::OneDnnMatrix(const PackRequest& request, Threads& threads)
     slices_.push_back({first, this_width, pd.weights_desc(), offset});
     offset += round_up(static_cast<std::int64_t>(pd.weights_desc().get_size()), 64);
   }
-  bytes_ = Buffer<std::byte>(offset);
+  bytes_.emplace(offset);
   threads.parallel_for(static_cast<std::int64_t>(slices_.size()), [&](std::int64_t i, int) {
     pack_slice(slices_[static_cast<std::size_t>(i)], request.slices);
   });
@@ -218,19 +226,22 @@ void OneDnnMatrix::pack_slice(const Slice& slice, std::span<const WeightSlice> s
   }
   const memory::desc plain(Dims{k_, slice.width}, type_, Dims{1, k_});
   memory from(plain, engine(), rows);
-  memory to(slice.desc, engine(), bytes_.data() + slice.offset);
+  memory to(slice.desc, engine(), bytes_->data() + slice.offset);
   dnnl::stream stream(engine());
   dnnl::reorder(from, to).execute(stream, from, to);
 }
 
-void OneDnnMatrix::multiply(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const {
+void OneDnnMatrix::multiply(ConstFloatMatrix x, FloatMatrix y, const MatmulOptions& options,
+                            Threads& threads) const {
   // Converted rows of x are kept in a scratch buffer of bounded size.
   constexpr std::int64_t kBlockBytes = 48 << 20;
   const std::int64_t block =
       std::max<std::int64_t>(1, kBlockBytes / (k_ * 4) / tile_rows_) * tile_rows_;
   for (std::int64_t first = 0; first < x.rows; first += block) {
     const std::int64_t rows = std::min(block, x.rows - first);
-    multiply_block(x.slice_rows(first, rows), y.slice_rows(first, rows), threads);
+    MatmulOptions part = options;
+    if (part.residual.data != nullptr) part.residual = part.residual.slice_rows(first, rows);
+    multiply_block(x.slice_rows(first, rows), y.slice_rows(first, rows), part, threads);
   }
 }
 
@@ -245,8 +256,9 @@ void OneDnnMatrix::convert_row(const float* x, std::byte* out) const {
 }
 
 // x in the type of the weights, rows without gaps: rounded once, not once per slice.
-const std::byte* OneDnnMatrix::dense_input(ConstFloatMatrix x, Threads& threads) const {
-  if (precision_ == Precision::f32 && x.stride == k_) {
+const std::byte* OneDnnMatrix::dense_input(ConstFloatMatrix x, const NormOptions* norm,
+                                           Threads& threads) const {
+  if (precision_ == Precision::f32 && x.stride == k_ && norm == nullptr) {
     return reinterpret_cast<const std::byte*>(x.data);
   }
   static thread_local Buffer<std::byte> converted;  // the caller's, shared by its workers
@@ -255,8 +267,11 @@ const std::byte* OneDnnMatrix::dense_input(ConstFloatMatrix x, Threads& threads)
   std::byte* out = converted.data();
   constexpr std::int64_t kRows = 16;
   threads.parallel_for((x.rows + kRows - 1) / kRows, [&, out](std::int64_t block, int) {
+    static thread_local Buffer<float> normed;
+    if (norm != nullptr) normed.reserve_discarding(k_);
     for (std::int64_t r = block * kRows; r < std::min(x.rows, (block + 1) * kRows); ++r) {
-      convert_row(x.row(r), out + r * row_bytes);
+      if (norm != nullptr) norm_rows(x, r, 1, *norm, normed.data());
+      convert_row(norm != nullptr ? normed.data() : x.row(r), out + r * row_bytes);
     }
   });
   return out;
@@ -274,8 +289,9 @@ const std::byte* OneDnnMatrix::padded_tail(const std::byte* x, std::int64_t rows
   return tail.data();
 }
 
-void OneDnnMatrix::multiply_block(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const {
-  const std::byte* input = dense_input(x, threads);
+void OneDnnMatrix::multiply_block(ConstFloatMatrix x, FloatMatrix y, const MatmulOptions& options,
+                                  Threads& threads) const {
+  const std::byte* input = dense_input(x, options.norm, threads);
   const std::int64_t full_tiles = x.rows / tile_rows_;
   const std::int64_t tail = x.rows - full_tiles * tile_rows_;
   const std::int64_t tail_padded = round_up(tail, tail_step_);
@@ -306,32 +322,37 @@ void OneDnnMatrix::multiply_block(ConstFloatMatrix x, FloatMatrix y, Threads& th
     const std::byte* rows = input + row * k_ * element_bytes();
     const std::int64_t count = std::min(tile_rows_, x.rows - row);
     if (count == tile_rows_) {
-      run_tile(*gemms.full, slice, rows, y.slice_rows(row, count));
+      run_tile(*gemms.full, slice, rows, y, row, count, options);
     } else {
       run_tile(*gemms.tail, slice,
-               count == tail_padded ? rows : padded_tail(rows, count, tail_padded),
-               y.slice_rows(row, count));
+               count == tail_padded ? rows : padded_tail(rows, count, tail_padded), y, row, count,
+               options);
     }
   });
 }
 
-void OneDnnMatrix::run_tile(const Gemm& gemm, const Slice& slice, const std::byte* x,
-                            FloatMatrix y) const {
-  const std::byte* w = bytes_.data() + slice.offset;
+// Rows [first_row, first_row + count) of y, the slice's outputs.
+void OneDnnMatrix::run_tile(const Gemm& gemm, const Slice& slice, const std::byte* x, FloatMatrix y,
+                            std::int64_t first_row, std::int64_t count,
+                            const MatmulOptions& options) const {
+  const std::byte* w = bytes_->data() + slice.offset;
   const std::int64_t scratchpad =
       round_up(static_cast<std::int64_t>(gemm.scratchpad.get_size()), 64);
   const std::int64_t rows = gemm.y.dims()[0];
-  if (rows == y.rows && slice.width == y.stride) {  // the result is dense: no detour
-    execute(gemm, x, w, y.data, thread_scratch(static_cast<std::size_t>(scratchpad)));
-    return;
-  }
-  std::byte* scratch =
-      thread_scratch(static_cast<std::size_t>(scratchpad + rows * slice.width * 4));
-  auto* dense = reinterpret_cast<float*>(scratch + scratchpad);
-  execute(gemm, x, w, dense, scratch);
-  for (std::int64_t r = 0; r < y.rows; ++r) {
-    std::copy_n(dense + r * slice.width, slice.width, y.row(r) + slice.first);
-  }
+  // A dense result needs no detour, unless what is added lies in its place.
+  const bool direct = rows == count && slice.width == y.stride && options.residual.data == nullptr;
+  std::byte* const scratch =
+      thread_scratch(static_cast<std::size_t>(scratchpad + (direct ? 0 : rows * slice.width * 4)));
+  float* const out = direct ? y.row(first_row) : reinterpret_cast<float*>(scratch + scratchpad);
+  execute(gemm, x, w, out, scratch);
+  if (direct && !options.changes_result()) return;
+  finish_product({.values = out,
+                  .stride = slice.width,
+                  .rows = count,
+                  .columns = slice.width,
+                  .first_row = first_row,
+                  .first_column = slice.first},
+                 options, y);
 }
 
 }  // namespace
