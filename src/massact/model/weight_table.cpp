@@ -84,8 +84,11 @@ std::string WeightSpec::source_name(std::string_view prefix, std::int64_t block)
 }
 
 WeightSpec& WeightTable::add(std::string canonical, std::string source, Shape shape) {
-  specs.push_back({std::move(canonical), {std::move(source)}, std::move(shape)});
-  return specs.back();
+  WeightSpec& spec = specs.emplace_back();
+  spec.canonical = std::move(canonical);
+  spec.sources = {std::move(source)};
+  spec.shape = std::move(shape);
+  return spec;
 }
 
 void WeightTable::ignore(std::string pattern, std::string reason) {
