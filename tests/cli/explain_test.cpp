@@ -166,7 +166,9 @@ TEST(ExplainCommand, EveryVariantAddsUp) {
       for (const char* event : {"birth", "death"}) {
         const json& write = finding[event];
         if (write.is_null()) continue;
-        if (!write["mlp_split"].is_null()) EXPECT_LE(write["mlp_split"]["closure"], 1e-5);
+        if (!write["mlp_split"].is_null()) {
+          EXPECT_LE(write["mlp_split"]["closure"], 1e-5);
+        }
         if (write["heads_split"].is_null()) continue;
         EXPECT_LE(write["heads_split"]["closure"], 1e-5);
         EXPECT_LE(write["heads_split"]["source_closure"], 1e-5);
