@@ -13,7 +13,6 @@ float element(const ops::WeightSlice& slice, std::int64_t index) {
   return value;
 }
 
-// The weights of one output.
 std::vector<float> line_of(const ops::WeightSlice& slice, std::int64_t output) {
   std::vector<float> line(static_cast<std::size_t>(slice.in));
   const std::int64_t first = output * slice.out_stride;
@@ -31,25 +30,28 @@ std::vector<float> line_of(const ops::WeightSlice& slice, std::int64_t output) {
 
 }  // namespace
 
-const std::vector<ops::WeightSlice>& WeightLines::slices_of(const std::string& canonical) {
+const BoundWeights::Matrix& WeightLines::matrix_of(const std::string& canonical) {
   auto found = matrices_.find(canonical);
   if (found == matrices_.end()) {
     found = matrices_.emplace(canonical, model_.weights().matrix(canonical)).first;
   }
-  return found->second.slices;
+  return found->second;
 }
 
 bool WeightLines::is_transposed(const std::string& canonical) {
-  return slices_of(canonical).front().in_stride != 1;
+  return matrix_of(canonical).slices.front().in_stride != 1;
 }
 
 std::vector<float> WeightLines::of_output(const std::string& canonical, std::int64_t output) {
-  std::int64_t first = 0;  // output of the slice
-  for (const ops::WeightSlice& slice : slices_of(canonical)) {
-    if (output >= first && output < first + slice.out) return line_of(slice, output - first);
-    first += slice.out;
+  // Parts of a fused projection lie one after the other along the outputs.
+  std::int64_t first_output = 0;
+  for (const ops::WeightSlice& slice : matrix_of(canonical).slices) {
+    if (output >= first_output && output < first_output + slice.out) {
+      return line_of(slice, output - first_output);
+    }
+    first_output += slice.out;
   }
-  fail(canonical, "expected an output below {}, got {}", first, output);
+  fail(canonical, "expected an output below {}, got {}", first_output, output);
 }
 
 float WeightLines::bias_at(const std::string& canonical, std::int64_t index) const {
