@@ -42,4 +42,14 @@ std::optional<std::string> bytes_of_byte_level(std::string_view text) {
   return bytes;
 }
 
+char32_t byte_level_character(unsigned char byte) {
+  static constexpr std::array<char32_t, 256> kCharacters = [] {
+    std::array<char32_t, 256> characters{};
+    char32_t moved = kFirstMoved;
+    for (char32_t c = 0; c < 256; ++c) characters[c] = stands_for_itself(c) ? c : moved++;
+    return characters;
+  }();
+  return kCharacters[byte];
+}
+
 }  // namespace massact

@@ -11,4 +11,7 @@ namespace massact {
 /// alphabet: "Ġthe" -> " the".
 std::optional<std::string> bytes_of_byte_level(std::string_view text);
 
+/// The character that writes `byte`.
+char32_t byte_level_character(unsigned char byte);
+
 }  // namespace massact

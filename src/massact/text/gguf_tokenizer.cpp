@@ -6,9 +6,10 @@
 
 #include "massact/base/error.h"
 #include "massact/io/gguf.h"
-#include "massact/text/bpe_tokenizer.h"
+#include "massact/text/bpe.h"
 #include "massact/text/byte_level.h"
 #include "massact/text/merges.h"
+#include "massact/text/pipeline_tokenizer.h"
 #include "massact/text/utf8.h"
 
 namespace massact {
@@ -105,13 +106,13 @@ std::unique_ptr<Tokenizer> make_byte_level(const GgufVocabulary& vocabulary,
   BpeModel::Options options;
   options.byte_level = true;
   options.ignore_merges = splitting->llama3;
-  PreTokenizer::Options cuts;
-  cuts.splits.push_back({Regex(splitting->pattern, vocabulary.pre)});
-  return std::make_unique<BpeTokenizer>(BpeTokenizerParts{
-      .model = BpeModel(std::move(pieces), merges.merges(), options),
+  std::vector<PreTokenizer::Stage> stages(1);
+  stages[0].splits.push_back({Regex(splitting->pattern, vocabulary.pre)});
+  return std::make_unique<PipelineTokenizer>(TokenizerParts{
+      .model = std::make_unique<BpeModel>(std::move(pieces), merges.merges(), options),
       .added_tokens = special_tokens(vocabulary),
       .normalizer = {},
-      .pre_tokenizer = PreTokenizer(std::move(cuts)),
+      .pre_tokenizer = PreTokenizer(std::move(stages)),
       .decode = {},
       .bos = narrow_id(vocabulary.bos),
       .eos = narrow_id(vocabulary.eos),
@@ -138,18 +139,19 @@ std::unique_ptr<Tokenizer> make_scored(const GgufVocabulary& vocabulary, std::st
   std::vector<Normalizer::Step> steps;
   if (vocabulary.add_space_prefix) steps.emplace_back(Normalizer::Prepend{" "});
   steps.emplace_back(Normalizer::Replace{" ", std::string(kMark)});
-  return std::make_unique<BpeTokenizer>(BpeTokenizerParts{
-      .model = BpeModel::from_scores(vocabulary.tokens, vocabulary.scores, mergeable, options),
-      .added_tokens = special_tokens(vocabulary),
-      .normalizer = Normalizer(std::move(steps)),
-      .pre_tokenizer = {},
-      .decode = {.space_mark = std::string(kMark),
-                 .byte_tokens = true,
-                 .strip_first_space = vocabulary.add_space_prefix},
-      .bos = narrow_id(vocabulary.bos),
-      .eos = narrow_id(vocabulary.eos),
-      .adds_bos = vocabulary.bos && vocabulary.add_bos.value_or(true),
-      .other_text = {}});
+  return std::make_unique<PipelineTokenizer>(
+      TokenizerParts{.model = std::make_unique<BpeModel>(BpeModel::from_scores(
+                         vocabulary.tokens, vocabulary.scores, mergeable, options)),
+                     .added_tokens = special_tokens(vocabulary),
+                     .normalizer = Normalizer(std::move(steps)),
+                     .pre_tokenizer = {},
+                     .decode = {.replacements = {{std::string(kMark), " "}},
+                                .byte_tokens = true,
+                                .strip_first_space = vocabulary.add_space_prefix},
+                     .bos = narrow_id(vocabulary.bos),
+                     .eos = narrow_id(vocabulary.eos),
+                     .adds_bos = vocabulary.bos && vocabulary.add_bos.value_or(true),
+                     .other_text = {}});
 }
 
 }  // namespace
