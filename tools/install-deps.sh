@@ -6,7 +6,8 @@ set -eu
 packages_of() {
   case $1 in
     build) echo "g++ cmake ninja-build pkg-config ccache libfmt-dev nlohmann-json3-dev" \
-                "libcli11-dev libdnnl-dev libhwy-dev libsentencepiece-dev libpcre2-dev libicu-dev" ;;
+                "libcli11-dev libdnnl-dev libhwy-dev libsentencepiece-dev libpcre2-dev libicu-dev" \
+                "zlib1g-dev" ;;
     test) echo "libgtest-dev libgmock-dev" ;;
     check) echo "clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev" ;;
     train) echo "libtorch-dev libgloo-dev libopenblas0-pthread" ;;

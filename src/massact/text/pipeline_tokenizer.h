@@ -23,8 +23,8 @@ struct DecodeOptions {
   bool byte_characters = false;    // pieces are written in GPT-2's visible characters
   bool byte_tokens = false;        // `<0x0A>` stands for its byte
   bool strip_first_space = false;  // one space is dropped from the start of the text
-  std::string word_end = "";      // pieces that end so stand before a space ("</w>")
-  std::string inner_prefix = "";  // pieces that begin so stand behind no space ("##")
+  std::string word_end = "";       // pieces that end so stand before a space ("</w>")
+  std::string inner_prefix = "";   // pieces that begin so stand behind no space ("##")
 };
 
 /// The parts of a PipelineTokenizer, from whatever file they were read.
