@@ -41,11 +41,14 @@ class SiteVisitor {
 class RopeTables {
  public:
   RopeTables(const ModelConfig& config, std::span<const std::int64_t> lengths);
-  /// The table for a text of `length` rows; `length` must be one of the constructor's.
-  const ops::RopeTable& for_length(std::int64_t length) const;
+  /// The table for a text of `length` rows, one of the constructor's; `local`: with the
+  /// frequencies of blocks that have a sliding window.
+  const ops::RopeTable& for_length(std::int64_t length, bool local) const;
 
  private:
-  std::map<std::int64_t, ops::RopeTable> by_length_;  // key 0: one table serves all
+  using ByLength = std::map<std::int64_t, ops::RopeTable>;  // key 0: one table serves all
+  static ByLength tables_of(const RopeConfig& rope, std::span<const std::int64_t> lengths);
+  ByLength everywhere_, local_;
 };
 
 /// Memory that block calls reuse, and where their time went. One per thread of control.
@@ -87,7 +90,17 @@ class Block {
  private:
   struct Call;  // the arguments of `run`, handed on
 
+  void run_sequential(FloatMatrix hidden, const Call& call) const;
+  void run_parallel(FloatMatrix hidden, const Call& call) const;
+  FloatMatrix normalise(const NormWeights& norm, SiteKind scale_site, ConstFloatMatrix x,
+                        const Call& call) const;
+  void normalise_stream(const NormWeights& norm, SiteKind scale_site, FloatMatrix hidden,
+                        const Call& call) const;
+  void add_branch(FloatMatrix hidden, FloatMatrix branch, SiteKind site, const Call& call) const;
   FloatMatrix attend(FloatMatrix normed, const Call& call) const;
+  void normalise_heads(FloatMatrix x, const NormWeights& norm, std::int64_t heads,
+                       const Call& call) const;
+  void rotate(FloatMatrix q, FloatMatrix k, const Call& call) const;
   void finish_heads(FloatMatrix normed, FloatMatrix z, const Call& call) const;
   FloatMatrix transform(FloatMatrix normed, const Call& call) const;
   ops::AttentionOptions attention_options() const;
@@ -95,7 +108,7 @@ class Block {
   const ModelConfig* config_ = nullptr;
   Model model_;  // keeps config_ alive
   int index_ = 0;
-  NormWeights ln1_, ln2_;
+  NormWeights ln1_, ln1_post_, ln2_, ln2_post_, q_norm_, k_norm_;
   ops::PackedMatrix qkv_, attn_out_, mlp_in_, mlp_out_, head_gate_;
   std::vector<float> qkv_bias_, attn_out_bias_, mlp_in_bias_, mlp_out_bias_;
   std::vector<float> slot_key_, slot_value_, slot_logit_, value_bias_;

@@ -13,13 +13,15 @@ namespace massact {
 namespace {
 
 constexpr std::array<std::string_view, kSiteKinds> kNames = {
-    "hook_embed",          "hook_pos_embed",      "hook_resid_pre",  "ln1.hook_scale",
-    "ln1.hook_normalized", "ln1.hook_out",        "attn.hook_q",     "attn.hook_k",
-    "attn.hook_v",         "attn.hook_rot_q",     "attn.hook_rot_k", "attn.hook_attn_scores",
-    "attn.hook_pattern",   "attn.hook_z",         "hook_attn_out",   "hook_resid_mid",
-    "ln2.hook_scale",      "ln2.hook_normalized", "ln2.hook_out",    "mlp.hook_router",
-    "mlp.hook_pre",        "mlp.hook_pre_linear", "mlp.hook_post",   "hook_mlp_out",
-    "hook_resid_post",     "ln_final.hook_out",   "hook_logits",
+    "hook_embed",          "hook_pos_embed",  "hook_resid_pre",      "ln1.hook_scale",
+    "ln1.hook_normalized", "ln1.hook_out",    "attn.hook_q",         "attn.hook_k",
+    "attn.hook_v",         "attn.hook_rot_q", "attn.hook_rot_k",     "attn.hook_attn_scores",
+    "attn.hook_pattern",   "attn.hook_z",     "ln1_post.hook_scale", "ln1_post.hook_normalized",
+    "ln1_post.hook_out",   "hook_attn_out",   "hook_resid_mid",      "ln2.hook_scale",
+    "ln2.hook_normalized", "ln2.hook_out",    "mlp.hook_router",     "mlp.hook_pre",
+    "mlp.hook_pre_linear", "mlp.hook_post",   "ln2_post.hook_scale", "ln2_post.hook_normalized",
+    "ln2_post.hook_out",   "hook_mlp_out",    "hook_resid_post",     "ln_final.hook_out",
+    "hook_logits",
 };
 
 SiteKind kind_at(int index) { return static_cast<SiteKind>(index); }
@@ -102,6 +104,30 @@ std::string absence(SiteKind kind, const ModelConfig& config) {
     case SiteKind::rot_q:
     case SiteKind::rot_k:
       return config.positions == PositionKind::rotary ? "" : "the model has no rotary embedding";
+    case SiteKind::ln1_scale:
+    case SiteKind::ln1_normalized:
+    case SiteKind::ln1_out:
+      return config.has_norms() ? "" : "attention reads the stream as it is: see ln1_post";
+    case SiteKind::ln2_scale:
+    case SiteKind::ln2_normalized:
+    case SiteKind::ln2_out:
+      if (!config.has_norms()) return "the MLP reads the stream as it is: see ln2_post";
+      return config.order == BlockOrder::parallel_shared
+                 ? "in this parallel block the MLP reads ln1's output"
+                 : "";
+    case SiteKind::ln1_post_scale:
+    case SiteKind::ln1_post_normalized:
+    case SiteKind::ln1_post_out:
+    case SiteKind::ln2_post_scale:
+    case SiteKind::ln2_post_normalized:
+    case SiteKind::ln2_post_out:
+      return config.has_branch_norms() ? "" : "the model has no norm behind attention and MLP";
+    case SiteKind::resid_mid:
+      return config.order == BlockOrder::sequential
+                 ? ""
+                 : "attention and MLP run in parallel: nothing lies between them";
+    case SiteKind::ln_final_out:
+      return config.final_norm ? "" : "the model has no final norm";
     case SiteKind::mlp_pre_linear:
       return config.gated_mlp ? "" : "the MLP is not gated";
     case SiteKind::mlp_router:
@@ -117,7 +143,9 @@ std::vector<std::int64_t> site_shape(SiteKind kind, const ModelConfig& config,
   const std::int64_t S = T + (config.has_slot() ? 1 : 0);
   switch (kind) {
     case SiteKind::ln1_scale:
+    case SiteKind::ln1_post_scale:
     case SiteKind::ln2_scale:
+    case SiteKind::ln2_post_scale:
       return {T, 1};
     case SiteKind::q:
     case SiteKind::rot_q:

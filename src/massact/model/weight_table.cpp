@@ -155,20 +155,27 @@ BoundWeights::Matrix BoundWeights::matrix(std::string_view canonical) const {
   const bool transposed = binding.spec.layout == WeightLayout::in_out;
   const TensorInfo& info = source_->info(binding.source);
   Matrix matrix;
+  ops::WeightSlice all;
   if (info.viewable) {
-    matrix.slice = ops::whole(source_->view(binding.source), transposed);
+    all = ops::whole(source_->view(binding.source), transposed);
   } else {
     const std::int64_t count = info.shape.element_count();
     matrix.decoded = Buffer<float>(count);
     source_->read(binding.source, 0, count, matrix.decoded.data());
     const auto* bytes = reinterpret_cast<const std::byte*>(matrix.decoded.data());
-    matrix.slice = ops::whole({DType::f32, info.shape, bytes}, transposed);
+    all = ops::whole({DType::f32, info.shape, bytes}, transposed);
   }
-  if (binding.spec.out_count >= 0) {
-    matrix.slice.data +=
-        static_cast<std::size_t>(binding.spec.out_first * matrix.slice.out_stride) *
-        size_of(matrix.slice.type);
-    matrix.slice.out = binding.spec.out_count;
+  const FusedPart& part = binding.spec.part;
+  if (part.is_whole()) {
+    matrix.slices = {all};
+    return matrix;
+  }
+  for (std::int64_t run = 0; run < part.runs; ++run) {
+    ops::WeightSlice slice = all;
+    const std::int64_t first = part.first + run * part.period;
+    slice.data += static_cast<std::size_t>(first * all.out_stride) * size_of(all.type);
+    slice.out = part.count;
+    matrix.slices.push_back(slice);
   }
   return matrix;
 }
@@ -176,11 +183,14 @@ BoundWeights::Matrix BoundWeights::matrix(std::string_view canonical) const {
 std::vector<float> BoundWeights::vector(std::string_view canonical) const {
   const auto it = bindings_.find(canonical);
   if (it == bindings_.end()) return {};
-  const WeightSpec& spec = it->second.spec;
-  const std::int64_t all = spec.shape.element_count(it->second.source);
-  std::vector<float> values(static_cast<std::size_t>(spec.out_count < 0 ? all : spec.out_count));
-  source_->read(it->second.source, spec.out_first, static_cast<std::int64_t>(values.size()),
-                values.data());
+  const auto& [source, spec] = it->second;
+  FusedPart part = spec.part;
+  if (part.is_whole()) part.count = spec.shape.element_count(source);
+  std::vector<float> values(static_cast<std::size_t>(part.count * part.runs));
+  for (std::int64_t run = 0; run < part.runs; ++run) {
+    source_->read(source, part.first + run * part.period, part.count,
+                  values.data() + run * part.count);
+  }
   return values;
 }
 
