@@ -10,6 +10,11 @@ trap 'rm -r "$work"' EXIT
 "${MASSACT:-$root/build/release/bin/massact}" explain "$model" "$@" --out "$work" --quiet >/dev/null
 awk -F, 'NR > 1 && $1 == 1' "$work/explain-findings.csv" >"$work/first.csv"
 awk -F, 'NR > 1 {print $1 "," $2 "," $11}' "$work/explain-heads.csv" | sort -u >"$work/heads.csv"
+# Only models with a slot have its share.
+slot=""
+if awk -F, 'NR > 1 && $10 != "" {found = 1} END {exit !found}' "$work/explain-layers.csv"; then
+  slot=', "" using 1:10 skip 1 with linespoints lw 2 title "the slot'"'"'s"'
+fi
 gnuplot <<PLOT
 set terminal svg size 900,640 font "sans,12" background "white"
 set output "$root/docs/explain.svg"
@@ -33,8 +38,7 @@ set autoscale
 set title "Massive tokens' share of attention's output"
 set yrange [0:1]
 plot "$work/explain-layers.csv" using 1:8 skip 1 with linespoints lw 2 title "of the norms", \
-     "" using 1:9 skip 1 with linespoints lw 2 title "a constant (energy)", \
-     "" using 1:10 skip 1 with linespoints lw 2 title "the slot's"
+     "" using 1:9 skip 1 with linespoints lw 2 title "a constant (energy)"$slot
 set title "Energy in a vector's largest dimension, behind the norm"
 plot "< grep ',massive,.*ln1.hook_out' $work/explain-trajectory.csv" using 1:6 with linespoints lw 2 title "massive tokens", \
      "< grep ',rest,.*ln1.hook_out' $work/explain-trajectory.csv" using 1:6 with linespoints lw 2 title "others"
