@@ -106,6 +106,7 @@ std::unique_ptr<CLI::App> make_app(Action& action) {
   add_inspect(*app, action);
   add_trace(*app, action);
   add_bench(*app, action);
+  add_families(*app, action);
   add_completion(*app, action);
   add_version_flags(*app);
   return app;

@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "massact/model/attention_maps.h"
+#include "massact/model/moe.h"
+#include "massact/model/pack_weights.h"
 #include "massact/ops/activation.h"
 #include "massact/ops/elementwise.h"
 
@@ -37,16 +39,17 @@ std::vector<float> qkv_bias(const ModelConfig& config, const BoundWeights& weigh
   return bias;
 }
 
-ops::PackedMatrix pack_weights(const BoundWeights& weights, const std::string& block,
-                               std::initializer_list<const char*> names, ops::Precision precision,
-                               Threads& threads) {
-  std::vector<BoundWeights::Matrix> matrices;
-  std::vector<ops::WeightSlice> slices;
-  for (const char* name : names) {
-    matrices.push_back(weights.matrix(block + name));
-    slices.push_back(matrices.back().slice);
+// A norm on queries or keys: one set of weights, or one per head, which become [heads * c].
+NormWeights read_head_norms(const ModelConfig& config, const BoundWeights& weights,
+                            const std::string& canonical, std::int64_t heads) {
+  if (config.qk_norm != QkNorm::each_head) return NormWeights::read(weights, canonical);
+  NormWeights all;
+  for (std::int64_t head = 0; head < heads; ++head) {
+    const auto one = NormWeights::read(weights, canonical + "." + std::to_string(head));
+    all.weight.insert(all.weight.end(), one.weight.begin(), one.weight.end());
+    all.bias.insert(all.bias.end(), one.bias.begin(), one.bias.end());
   }
-  return ops::PackedMatrix::pack(slices, precision, threads);
+  return all;
 }
 
 // A row's mean as the norm's divisor needs it (zero for RMSNorm).
@@ -71,23 +74,32 @@ void renormalise(const ModelConfig& config, ConstFloatMatrix hidden,
 
 }  // namespace
 
-RopeTables::RopeTables(const ModelConfig& config, std::span<const std::int64_t> lengths) {
-  if (config.positions != PositionKind::rotary || lengths.empty()) return;
-  const auto factor = static_cast<float>(config.rope.attention_factor);
-  if (!config.rope.depends_on_length()) {
+RopeTables::ByLength RopeTables::tables_of(const RopeConfig& rope,
+                                           std::span<const std::int64_t> lengths) {
+  ByLength tables;
+  const auto factor = static_cast<float>(rope.attention_factor);
+  if (!rope.depends_on_length()) {
     const std::int64_t longest = *std::max_element(lengths.begin(), lengths.end());
-    by_length_[0] = ops::RopeTable(rope_frequencies(config.rope, longest), factor, longest);
-    return;
+    tables[0] = ops::RopeTable(rope_frequencies(rope, longest), factor, longest);
+    return tables;
   }
   for (const std::int64_t length : lengths) {
-    if (by_length_.contains(length)) continue;
-    by_length_[length] = ops::RopeTable(rope_frequencies(config.rope, length), factor, length);
+    if (tables.contains(length)) continue;
+    tables[length] = ops::RopeTable(rope_frequencies(rope, length), factor, length);
   }
+  return tables;
 }
 
-const ops::RopeTable& RopeTables::for_length(std::int64_t length) const {
-  const auto all = by_length_.find(0);
-  return all != by_length_.end() ? all->second : by_length_.at(length);
+RopeTables::RopeTables(const ModelConfig& config, std::span<const std::int64_t> lengths) {
+  if (config.positions != PositionKind::rotary || lengths.empty()) return;
+  everywhere_ = tables_of(config.rope, lengths);
+  if (config.local_rope) local_ = tables_of(*config.local_rope, lengths);
+}
+
+const ops::RopeTable& RopeTables::for_length(std::int64_t length, bool local) const {
+  const ByLength& tables = local && !local_.empty() ? local_ : everywhere_;
+  const auto all = tables.find(0);
+  return all != tables.end() ? all->second : tables.at(length);
 }
 
 std::uint64_t Workspace::bytes_for(const ModelConfig& config, std::int64_t rows) {
@@ -95,8 +107,10 @@ std::uint64_t Workspace::bytes_for(const ModelConfig& config, std::int64_t rows)
   const std::int64_t mlp = config.mlp_size * (config.gated_mlp ? 2 : 1);
   const std::int64_t widest =
       std::max({config.width, config.mlp_size, config.heads * config.head_size});
+  const std::uint64_t experts = config.moe.experts > 0 ? MoeMlp::workspace_bytes(config, rows) : 0;
   // Two more bytes per value of the widest product's input: its bf16 copy.
-  return static_cast<std::uint64_t>(rows * (4 * (2 * config.width + heads + mlp) + 2 * widest));
+  return experts +
+         static_cast<std::uint64_t>(rows * (4 * (2 * config.width + heads + mlp) + 2 * widest));
 }
 
 NormWeights NormWeights::read(const BoundWeights& weights, const std::string& canonical) {
@@ -106,6 +120,7 @@ NormWeights NormWeights::read(const BoundWeights& weights, const std::string& ca
 ops::NormOptions NormWeights::options(const ModelConfig& config) const {
   return {.subtract_mean = config.norm == NormKind::layer,
           .eps = config.norm_eps,
+          .weight_offset = config.norm_weight_offset,
           .weight = weight,
           .bias = bias};
 }
@@ -171,11 +186,19 @@ Block Block::pack(const Model& model, int index, ops::Precision precision, Threa
   };
   block.index_ = index;
   block.ln1_ = NormWeights::read(weights, name + "ln1");
+  block.ln1_post_ = NormWeights::read(weights, name + "ln1_post");
   block.ln2_ = NormWeights::read(weights, name + "ln2");
+  block.ln2_post_ = NormWeights::read(weights, name + "ln2_post");
+  block.q_norm_ = read_head_norms(config, weights, name + "attn.q_norm", config.heads);
+  block.k_norm_ = read_head_norms(config, weights, name + "attn.k_norm", config.kv_heads);
   block.qkv_ = pack({"attn.W_Q", "attn.W_K", "attn.W_V"});
   block.attn_out_ = pack({"attn.W_O"});
-  block.mlp_in_ = config.gated_mlp ? pack({"mlp.W_gate", "mlp.W_in"}) : pack({"mlp.W_in"});
-  block.mlp_out_ = pack({"mlp.W_out"});
+  if (config.moe.in_block(index)) {
+    block.moe_ = std::make_shared<const MoeMlp>(model, index, precision, threads);
+  } else {
+    block.mlp_in_ = config.gated_mlp ? pack({"mlp.W_gate", "mlp.W_in"}) : pack({"mlp.W_in"});
+    block.mlp_out_ = pack({"mlp.W_out"});
+  }
   block.qkv_bias_ = qkv_bias(config, weights, name);
   block.attn_out_bias_ = weights.vector(name + "attn.b_O");
   block.mlp_in_bias_ = concatenate(weights, name, {"mlp.b_gate", "mlp.b_in"});
@@ -199,9 +222,13 @@ Block Block::pack(const Model& model, int index, ops::Precision precision, Threa
 
 std::uint64_t Block::packed_bytes(const ModelConfig& config, ops::Precision precision) {
   const std::int64_t heads = 2 * (config.heads + config.kv_heads) * config.head_size;
-  const std::int64_t mlp = config.mlp_size * (config.gated_mlp ? 3 : 2);
   const std::int64_t bytes = precision == ops::Precision::f32 ? 4 : 2;
-  return static_cast<std::uint64_t>(config.width * (heads + mlp) * bytes);
+  const auto attention = static_cast<std::uint64_t>(config.width * heads * bytes);
+  const auto mlp = static_cast<std::uint64_t>(config.width * config.mlp_size *
+                                              (config.gated_mlp ? 3 : 2) * bytes);
+  if (config.moe.experts == 0) return attention + mlp;
+  const std::uint64_t router = MoeMlp::base_bytes(config, precision);
+  return attention + (config.moe.is_mixed() ? std::max(mlp, router) : router);
 }
 
 ops::AttentionOptions Block::attention_options() const {
@@ -214,6 +241,10 @@ ops::AttentionOptions Block::attention_options() const {
   options.precision = qkv_.precision();
   if (config.scale_by_inverse_layer) options.scale /= static_cast<float>(index_ + 1);
   options.window = config.windows[static_cast<std::size_t>(index_)];
+  options.soft_cap = config.attention_soft_cap;
+  options.alibi_slopes = config.alibi.slopes;
+  options.alibi_factor = config.alibi.factor;
+  options.alibi_in_bf16 = config.alibi.in_bf16;
   if (config.variant == AttentionVariant::sigmoid) options.kind = ops::AttentionKind::sigmoid;
   options.slot_key = slot_key_;
   options.slot_value = slot_value_;
@@ -227,20 +258,106 @@ void Block::run(FloatMatrix hidden, std::span<const ops::RowRange> sequences,
                 const RopeTables& rope, SiteVisitor& sites, Workspace& workspace,
                 Threads& threads) const {
   const Call call{sequences, rope, sites, workspace, threads};
-  const FloatMatrix normed = Workspace::take(workspace.normed, hidden.rows, hidden.cols);
-
   call.visit(SiteKind::resid_pre, hidden);
-  run_norm(*config_, ln1_, SiteKind::ln1_scale, hidden, normed, sites, workspace, threads);
-  const FloatMatrix attn_out = attend(normed, call);
-  call.visit(SiteKind::attn_out, attn_out);
-  ops::add(hidden, attn_out, hidden, threads);
-  call.visit(SiteKind::resid_mid, hidden);
-
-  run_norm(*config_, ln2_, SiteKind::ln2_scale, hidden, normed, sites, workspace, threads);
-  const FloatMatrix mlp_out = transform(normed, call);
-  call.visit(SiteKind::mlp_out, mlp_out);
-  ops::add(hidden, mlp_out, hidden, threads);
+  if (config_->order == BlockOrder::sequential) {
+    run_sequential(hidden, call);
+  } else {
+    run_parallel(hidden, call);
+  }
   call.visit(SiteKind::resid_post, hidden);
+}
+
+void Block::run_sequential(FloatMatrix hidden, const Call& call) const {
+  const bool before = config_->norm_placement == NormPlacement::before ||
+                      config_->norm_placement == NormPlacement::around;
+  const bool after_sum = config_->norm_placement == NormPlacement::after_sum;
+  const auto input = [&](const NormWeights& norm, SiteKind scale_site) {
+    return before ? normalise(norm, scale_site, hidden, call) : hidden;
+  };
+  add_branch(hidden, attend(input(ln1_, SiteKind::ln1_scale), call), SiteKind::attn_out, call);
+  call.visit(SiteKind::resid_mid, hidden);
+  if (after_sum) normalise_stream(ln1_, SiteKind::ln1_scale, hidden, call);
+  add_branch(hidden, transform(input(ln2_, SiteKind::ln2_scale), call), SiteKind::mlp_out, call);
+  if (after_sum) normalise_stream(ln2_, SiteKind::ln2_scale, hidden, call);
+}
+
+void Block::run_parallel(FloatMatrix hidden, const Call& call) const {
+  FloatMatrix normed = normalise(ln1_, SiteKind::ln1_scale, hidden, call);
+  const FloatMatrix attn_out = attend(normed, call);
+  // Before attention's result is in the stream: the MLP does not see it.
+  if (config_->order == BlockOrder::parallel) {
+    normed = normalise(ln2_, SiteKind::ln2_scale, hidden, call);
+  }
+  add_branch(hidden, attn_out, SiteKind::attn_out, call);
+  add_branch(hidden, transform(normed, call), SiteKind::mlp_out, call);
+}
+
+// The norm of x in the workspace's `normed`, which is lost with the next call.
+FloatMatrix Block::normalise(const NormWeights& norm, SiteKind scale_site, ConstFloatMatrix x,
+                             const Call& call) const {
+  const FloatMatrix normed = Workspace::take(call.workspace.normed, x.rows, x.cols);
+  run_norm(*config_, norm, scale_site, x, normed, call.sites, call.workspace, call.threads);
+  return normed;
+}
+
+void Block::normalise_stream(const NormWeights& norm, SiteKind scale_site, FloatMatrix hidden,
+                             const Call& call) const {
+  ops::copy(normalise(norm, scale_site, hidden, call), hidden, call.threads);
+}
+
+// Adds what attention or the MLP computed to the stream, behind the branch's own norm if it has
+// one.
+void Block::add_branch(FloatMatrix hidden, FloatMatrix branch, SiteKind site,
+                       const Call& call) const {
+  if (config_->has_branch_norms()) {
+    const bool attention = site == SiteKind::attn_out;
+    branch =
+        normalise(attention ? ln1_post_ : ln2_post_,
+                  attention ? SiteKind::ln1_post_scale : SiteKind::ln2_post_scale, branch, call);
+  }
+  call.visit(site, branch);
+  ops::add(hidden, branch, hidden, call.threads);
+}
+
+// A norm over each head's dimensions, or over all of them at once.
+void Block::normalise_heads(FloatMatrix x, const NormWeights& norm, std::int64_t heads,
+                            const Call& call) const {
+  ops::NormOptions options = norm.options(*config_);
+  const auto norm_in_place = [&](FloatMatrix part) {
+    ops::NormOutputs outputs;
+    outputs.out = part;
+    ops::norm(part, options, outputs, call.threads);
+  };
+  if (config_->qk_norm == QkNorm::whole) return norm_in_place(x);
+  const std::int64_t c = config_->head_size;
+  for (std::int64_t head = 0; head < heads; ++head) {
+    if (config_->qk_norm == QkNorm::each_head) {
+      const auto of_head = [&](const std::vector<float>& all) {
+        return all.empty() ? std::span<const float>()
+                           : std::span(all).subspan(static_cast<std::size_t>(head * c),
+                                                    static_cast<std::size_t>(c));
+      };
+      options.weight = of_head(norm.weight);
+      options.bias = of_head(norm.bias);
+    }
+    norm_in_place(x.slice_cols(head * c, c));
+  }
+}
+
+void Block::rotate(FloatMatrix q, FloatMatrix k, const Call& call) const {
+  const ModelConfig& config = *config_;
+  const bool local = config.windows[static_cast<std::size_t>(index_)] > 0;
+  const ops::RopeStyle style = config.rope_of(index_).style;
+  // Several sequences: one task each, the inner loops then run in that task.
+  call.threads.parallel_for(
+      static_cast<std::int64_t>(call.sequences.size()), [&](std::int64_t s, int) {
+        const auto& rows = call.sequences[static_cast<std::size_t>(s)];
+        const auto& table = call.rope.for_length(rows.count, local);
+        for (const auto& [x, heads] : {std::pair{q, config.heads}, {k, config.kv_heads}}) {
+          ops::rope(x.slice_rows(rows.first, rows.count), heads, config.head_size, table, style, 0,
+                    call.threads);
+        }
+      });
 }
 
 FloatMatrix Block::attend(FloatMatrix normed, const Call& call) const {
@@ -254,20 +371,16 @@ FloatMatrix Block::attend(FloatMatrix normed, const Call& call) const {
   const FloatMatrix q = qkv.slice_cols(0, q_size);
   const FloatMatrix k = qkv.slice_cols(q_size, kv_size);
   const FloatMatrix v = qkv.slice_cols(q_size + kv_size, kv_size);
+  if (config.clip_qkv > 0) ops::clamp(qkv, config.clip_qkv, threads);
+  if (config.qk_norm != QkNorm::none) {
+    normalise_heads(q, q_norm_, config.heads, call);
+    normalise_heads(k, k_norm_, config.kv_heads, call);
+  }
   call.visit(SiteKind::q, q);
   call.visit(SiteKind::k, k);
   call.visit(SiteKind::v, v);
   if (config.positions == PositionKind::rotary) {
-    // Several sequences: one task each, the inner loops then run in that task.
-    threads.parallel_for(static_cast<std::int64_t>(call.sequences.size()),
-                         [&](std::int64_t s, int) {
-                           const auto& rows = call.sequences[static_cast<std::size_t>(s)];
-                           const auto& table = call.rope.for_length(rows.count);
-                           ops::rope(q.slice_rows(rows.first, rows.count), config.heads,
-                                     config.head_size, table, config.rope.style, 0, threads);
-                           ops::rope(k.slice_rows(rows.first, rows.count), config.kv_heads,
-                                     config.head_size, table, config.rope.style, 0, threads);
-                         });
+    rotate(q, k, call);
     call.visit(SiteKind::rot_q, q);
     call.visit(SiteKind::rot_k, k);
   }
@@ -306,6 +419,7 @@ void Block::finish_heads(FloatMatrix normed, FloatMatrix z, const Call& call) co
 }
 
 FloatMatrix Block::transform(FloatMatrix normed, const Call& call) const {
+  if (moe_) return moe_->run(normed, call.sites, call.workspace, call.threads);
   const ModelConfig& config = *config_;
   Threads& threads = call.threads;
   const std::int64_t f = config.mlp_size;

@@ -121,7 +121,7 @@ std::string gguf_name(const WeightSpec& spec) {
   }
   // attn.W_Q, attn.b_K, …: by themselves or parts of a fused projection.
   const std::string kind = rest.starts_with("attn.W_") ? ".weight" : ".bias";
-  const bool fused = spec.out_count >= 0;
+  const bool fused = !spec.part.is_whole();
   const char letter = static_cast<char>(rest.back() - 'A' + 'a');
   return prefix + (fused ? std::string("attn_qkv") : std::string("attn_") + letter) + kind;
 }

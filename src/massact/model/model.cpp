@@ -126,8 +126,7 @@ Model open_hf_model(const fs::path& directory, const OpenOptions& options) {
   require(fs::exists(config_path), directory.string(),
           "expected a directory with config.json (is this a model?)");
   const auto json = JsonObject::from_file(config_path, kMaxConfigBytes);
-  const auto type = json.get<std::string>("model_type");
-  const Family& family = find_family(type, json.where("model_type"));
+  const Family& family = find_family(json);
   const ModelConfig config = family.read_config(json);
   std::shared_ptr<const WeightSource> weights = open_weight_files(directory);
   std::vector<std::string> notes;

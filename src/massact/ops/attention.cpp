@@ -45,6 +45,15 @@ std::int64_t kv_head_of(const AttentionOptions& o, std::int64_t head) {
   return head / (o.heads / o.kv_heads);
 }
 
+// b(t) of head `head`; see AttentionOptions.
+float alibi_bias(const AttentionOptions& o, std::int64_t head, std::int64_t t) {
+  if (o.alibi_slopes.empty()) return 0.0f;
+  const float slope = o.alibi_slopes[static_cast<std::size_t>(head)];
+  const auto position = static_cast<float>(t);
+  if (!o.alibi_in_bf16) return o.alibi_factor * slope * position;
+  return o.alibi_factor * to_float(to_bfloat16(slope * to_float(to_bfloat16(position))));
+}
+
 float capped(float score, float cap) { return cap > 0 ? cap * std::tanh(score / cap) : score; }
 
 }  // namespace
@@ -79,7 +88,6 @@ void attention_scores(ConstFloatMatrix q, ConstFloatMatrix k, const AttentionOpt
   require(first_query >= 0 && first_query <= q.rows - scores.rows, "attention",
           "expected queries below {}, got {} from {}", q.rows, scores.rows, first_query);
   const auto h = static_cast<std::size_t>(head);
-  const float slope = options.alibi_slopes.empty() ? 0.0f : options.alibi_slopes[h];
   for (std::int64_t r = 0; r < scores.rows; ++r) {
     const std::int64_t i = first_query + r;
     const float* query = q.row(i) + head * c;
@@ -93,7 +101,8 @@ void attention_scores(ConstFloatMatrix q, ConstFloatMatrix k, const AttentionOpt
     std::fill_n(out, keys, kMasked);
     for (std::int64_t j = visible.first; j < visible.last; ++j) {
       const float score = options.scale * cpu::dot(query, k.row(j) + kv_head * c, c);
-      out[j] = capped(score, options.soft_cap) + slope * static_cast<float>(j - i);
+      out[j] = capped(score, options.soft_cap) +
+               (alibi_bias(options, head, j) - alibi_bias(options, head, i));
     }
   }
 }

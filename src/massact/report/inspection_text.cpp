@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "massact/base/units.h"
+#include "massact/model/options.h"
 #include "massact/report/inspection.h"
 #include "massact/report/numbers.h"
 #include "massact/report/version.h"
@@ -36,29 +37,17 @@ std::string encodings(const std::vector<TensorInfo>& tensors) {
   return out;
 }
 
-std::string positions_in_words(PositionKind kind) {
-  switch (kind) {
-    case PositionKind::learned:
-      return "learned";
-    case PositionKind::rotary:
-      return "rotary";
-    case PositionKind::none:
-      return "none";
-  }
-  return "";
-}
-
 std::string model_text(const Inspection& x, const TextStyle& style) {
   const ModelConfig& c = x.config;
   std::string out = field("model", printable(x.path, style), style);
   out += field("family", fmt::format("{} ({})", c.family, printable(c.name, style)), style);
-  out += field("shape",
-               fmt::format("{} layers, width {}, {} heads x {} ({} key/value), MLP {}{}, "
-                           "vocabulary {}, at most {} positions ({})",
-                           c.layers, c.width, c.heads, c.head_size, c.kv_heads, c.mlp_size,
-                           c.gated_mlp ? " gated" : "", c.vocab, c.max_positions,
-                           positions_in_words(c.positions)),
-               style);
+  out += field(
+      "shape",
+      fmt::format("{} layers, width {}, {} heads x {} ({} key/value), MLP {}{}, "
+                  "vocabulary {}, at most {} positions ({})",
+                  c.layers, c.width, c.heads, c.head_size, c.kv_heads, c.mlp_size,
+                  c.gated_mlp ? " gated" : "", c.vocab, c.max_positions, positions_in_words(c)),
+      style);
   out += field("parameters",
                fmt::format("{} in {} tensors ({}), {} on disk",
                            format_count(static_cast<std::uint64_t>(x.parameters)), x.tensors.size(),
@@ -161,7 +150,7 @@ nlohmann::ordered_json inspection_to_json(const Inspection& x) {
             {"gated_mlp", c.gated_mlp},
             {"vocab", c.vocab},
             {"max_positions", c.max_positions},
-            {"positions", positions_in_words(c.positions)},
+            {"positions", positions_in_words(c)},
             {"attention", name_of(c.variant)}}},
           {"parameters", x.parameters},
           {"file_bytes", x.file_bytes},

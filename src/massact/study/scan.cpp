@@ -22,6 +22,14 @@ std::vector<int> layers_of(const ScanOptions& options, const ModelConfig& config
   return layers;
 }
 
+std::vector<Site> router_sites(const MoeConfig& moe) {
+  std::vector<Site> sites;
+  for (std::size_t block = 0; block < moe.blocks.size(); ++block) {
+    if (moe.blocks[block]) sites.push_back({SiteKind::mlp_router, static_cast<int>(block)});
+  }
+  return sites;
+}
+
 double ratio_of(float value, double median) {
   const double abs = std::abs(static_cast<double>(value));
   return abs == 0.0 ? 0.0 : abs / median;
@@ -154,6 +162,9 @@ ScanResult run_scan(const Model& model, const Corpus& corpus, const ScanOptions&
   const auto& magnitudes =
       plan.observe(sites::hidden_states(model.config(), layers_of(options, model.config())),
                    observe::Magnitudes({.top_k = options.top_k}));
+  const MoeConfig& moe = model.config().moe;
+  const observe::Routing* routing = nullptr;
+  if (moe.experts > 0) routing = &plan.observe(router_sites(moe), observe::Routing(moe));
   const RunReport report = run(plan, options.run, progress);
 
   const CorpusLabels labels(corpus, options.classes, model.config().prefix_rows());
@@ -164,6 +175,7 @@ ScanResult run_scan(const Model& model, const Corpus& corpus, const ScanOptions&
     result.layers.push_back(make_row(number, layer, options.largest, labels));
   }
   find(magnitudes, options, labels, result);
+  if (routing) result.routing = routing_of(*routing, moe, result.best());
   return result;
 }
 

@@ -27,7 +27,7 @@ struct AttentionCase {
   bool causal = true;
   std::int64_t window = 0;
   float soft_cap = 0;
-  bool alibi = false;
+  bool alibi = false, alibi_in_bf16 = false;
   Slot slot = Slot::none;
   AttentionKind kind = AttentionKind::softmax;
   float gamma = 0, eta = 1;
@@ -58,6 +58,8 @@ std::vector<AttentionCase> cases() {
   with("window_without_causal", {300}, [](auto& c) { c.window = 33, c.causal = false; });
   with("soft_cap", {130}, [](auto& c) { c.soft_cap = 5, c.q_deviation = 10; });
   with("alibi", {270}, [](auto& c) { c.alibi = true, c.heads = 4; });
+  // Beyond 256, where bf16 holds no odd position.
+  with("alibi_in_bf16", {300}, [](auto& c) { c.alibi = c.alibi_in_bf16 = true, c.heads = 3; });
   with("slot_key", {140, 1}, [](auto& c) { c.slot = Slot::key; });
   with("slot_key_value", {300}, [](auto& c) { c.slot = Slot::key_value, c.soft_cap = 3; });
   with("slot_logit", {150}, [](auto& c) { c.slot = Slot::logit, c.window = 20; });
@@ -99,10 +101,18 @@ struct Inputs {
     slot = random_matrix(3, kv_cols, 4);
     logits = random_matrix(1, p.heads, 5);
     slopes = random_matrix(1, p.heads, 6, 0, 0.2f);
-    options = {p.heads, p.kv_heads, p.head_size, 1.0f / std::sqrt(static_cast<float>(p.head_size)),
-               p.kind,  p.causal,   p.window,    p.soft_cap,
-               {},      {},         {},          {},
-               p.gamma, p.eta};
+    options.heads = p.heads;
+    options.kv_heads = p.kv_heads;
+    options.head_size = p.head_size;
+    options.scale = 1.0f / std::sqrt(static_cast<float>(p.head_size));
+    options.kind = p.kind;
+    options.causal = p.causal;
+    options.window = p.window;
+    options.soft_cap = p.soft_cap;
+    options.alibi_in_bf16 = p.alibi_in_bf16;
+    if (p.alibi_in_bf16) options.alibi_factor = 0.3f;
+    options.clip_gamma = p.gamma;
+    options.clip_eta = p.eta;
     const auto row = [&](const Matrix& m, std::int64_t r) {
       return std::span<const float>(m.row(r), static_cast<std::size_t>(m.cols));
     };

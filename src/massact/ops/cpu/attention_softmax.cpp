@@ -34,10 +34,25 @@ HWY_INLINE V sigmoid(V x) {
   return hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), e, one), hn::Add(one, e));
 }
 
-// Soft cap and ALiBi on columns [first, last) of one row whose column 0 is `distance` keys after
-// the query.
+// Rounds to the nearest bf16, ties to even (finite values).
+HWY_INLINE V rounded_to_bf16(V x) {
+  const D d;
+  const hn::RebindToUnsigned<D> du;
+  const auto bits = hn::BitCast(du, x);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1u));
+  const auto carried = hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7FFFu)));
+  return hn::BitCast(d, hn::And(carried, hn::Set(du, 0xFFFF0000u)));
+}
+
+// b(t) of AttentionOptions.
+HWY_INLINE V alibi_bias(V t, V slope, V factor, bool in_bf16) {
+  if (!in_bf16) return hn::Mul(hn::Mul(factor, slope), t);
+  return hn::Mul(factor, rounded_to_bf16(hn::Mul(slope, rounded_to_bf16(t))));
+}
+
+// Soft cap and ALiBi on columns [first, last) of the row of `query`, whose column 0 is `first_key`.
 void adjust_row(float* s, Columns columns, const AttentionOptions& options, float slope,
-                std::int64_t distance) {
+                std::int64_t first_key, std::int64_t query) {
   const D d;
   if (options.soft_cap > 0) {
     const V cap = hn::Set(d, options.soft_cap), inverse = hn::Set(d, 1.0f / options.soft_cap);
@@ -46,10 +61,14 @@ void adjust_row(float* s, Columns columns, const AttentionOptions& options, floa
     }
   }
   if (slope != 0) {
-    const V slope_v = hn::Set(d, slope);
+    const V slope_v = hn::Set(d, slope), factor = hn::Set(d, options.alibi_factor);
+    const auto bias = [&](V t) HWY_ATTR {
+      return alibi_bias(t, slope_v, factor, options.alibi_in_bf16);
+    };
+    const V own = bias(hn::Set(d, static_cast<float>(query)));
     for (std::int64_t j = columns.first; j < columns.last; j += lane_count()) {
-      const V keys = hn::Iota(d, static_cast<float>(j + distance));
-      hn::Store(hn::MulAdd(slope_v, keys, hn::Load(d, s + j)), d, s + j);
+      const V keys = hn::Iota(d, static_cast<float>(first_key + j));
+      hn::Store(hn::Add(hn::Load(d, s + j), hn::Sub(bias(keys), own)), d, s + j);
     }
   }
 }
@@ -137,7 +156,7 @@ void WeighScores(const ScoreBlock& block, const AttentionOptions& options, Score
       std::fill(s + block.columns.first, s + block.columns.last, 0.0f);
       continue;
     }
-    adjust_row(s, steps, options, block.alibi_slope, block.first_key - query);
+    adjust_row(s, steps, options, block.alibi_slope, block.first_key, query);
     std::fill(s + steps.first, s + visible.first, kMasked);
     std::fill(s + visible.last, s + steps.last, kMasked);
     weigh_row(block, r, s, steps, options, mode);

@@ -25,14 +25,23 @@ double dot(const float* a, const float* b, std::int64_t count) {
 
 double capped(double score, double cap) { return cap > 0 ? cap * std::tanh(score / cap) : score; }
 
+// b(t) of AttentionOptions.
+double alibi_bias(const Head& h, std::int64_t t) {
+  const AttentionOptions& o = h.options;
+  const float slope = o.alibi_slopes[static_cast<std::size_t>(h.head)];
+  const auto position = static_cast<float>(t);
+  if (!o.alibi_in_bf16) return static_cast<double>(o.alibi_factor) * slope * position;
+  const float rounded = to_float(to_bfloat16(slope * to_float(to_bfloat16(position))));
+  return static_cast<double>(o.alibi_factor) * rounded;
+}
+
 double score(const Head& h, std::int64_t i, std::int64_t j) {
   const AttentionOptions& o = h.options;
   if (o.causal && j > i) return kMasked;
   if (o.window > 0 && i - j >= o.window) return kMasked;
   double s = capped(o.scale * dot(h.q.row(i), h.k.row(j), o.head_size), o.soft_cap);
   if (!o.alibi_slopes.empty()) {
-    s += static_cast<double>(o.alibi_slopes[static_cast<std::size_t>(h.head)]) *
-         static_cast<double>(j - i);
+    s += alibi_bias(h, j) - alibi_bias(h, i);
   }
   return s;
 }
