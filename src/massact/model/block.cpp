@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "massact/model/attention_maps.h"
+#include "massact/model/moe.h"
+#include "massact/model/pack_weights.h"
 #include "massact/ops/activation.h"
 #include "massact/ops/elementwise.h"
 
@@ -48,19 +50,6 @@ NormWeights read_head_norms(const ModelConfig& config, const BoundWeights& weigh
     all.bias.insert(all.bias.end(), one.bias.begin(), one.bias.end());
   }
   return all;
-}
-
-ops::PackedMatrix pack_weights(const BoundWeights& weights, const std::string& block,
-                               std::initializer_list<const char*> names, ops::Precision precision,
-                               Threads& threads) {
-  std::vector<BoundWeights::Matrix> matrices;
-  std::vector<ops::WeightSlice> slices;
-  for (const char* name : names) {
-    matrices.push_back(weights.matrix(block + name));
-    const auto& parts = matrices.back().slices;
-    slices.insert(slices.end(), parts.begin(), parts.end());
-  }
-  return ops::PackedMatrix::pack(slices, precision, threads);
 }
 
 // A row's mean as the norm's divisor needs it (zero for RMSNorm).
@@ -118,8 +107,16 @@ std::uint64_t Workspace::bytes_for(const ModelConfig& config, std::int64_t rows)
   const std::int64_t mlp = config.mlp_size * (config.gated_mlp ? 2 : 1);
   const std::int64_t widest =
       std::max({config.width, config.mlp_size, config.heads * config.head_size});
+  const std::uint64_t experts = config.moe.experts > 0 ? MoeMlp::workspace_bytes(config, rows) : 0;
   // Two more bytes per value of the widest product's input: its bf16 copy.
-  return static_cast<std::uint64_t>(rows * (4 * (2 * config.width + heads + mlp) + 2 * widest));
+  return experts +
+         static_cast<std::uint64_t>(rows * (4 * (2 * config.width + heads + mlp) + 2 * widest));
+}
+
+std::uint64_t Workspace::sums_bytes_for(const ModelConfig& config, std::int64_t rows) {
+  const std::int64_t per_head =
+      3 * static_cast<std::int64_t>(sizeof(double)) + 4 * static_cast<std::int64_t>(sizeof(float));
+  return static_cast<std::uint64_t>(rows * config.heads * (per_head + 4 * config.head_size));
 }
 
 NormWeights NormWeights::read(const BoundWeights& weights, const std::string& canonical) {
@@ -218,6 +215,14 @@ struct Block::Call {
     return {normed, {}};
   }
 
+  // What a product would read, in memory: experts gather rows of it.
+  ConstFloatMatrix stored(const Input& input) const {
+    if (!input.norm) return input.x;
+    const FloatMatrix normed = Workspace::take(workspace.normed, input.x.rows, input.x.cols);
+    ops::norm(input.x, *input.norm, {.out = normed}, threads);
+    return normed;
+  }
+
   // A branch's own norm, behind its product; weights is null in a model without one.
   struct BranchNorm {
     const ModelConfig& config;
@@ -233,14 +238,19 @@ struct Block::Call {
       multiply({x, {}}, w, hidden, {.bias = bias, .residual = hidden});
       return;
     }
-    FloatMatrix out = project({x, {}}, w, bias, workspace.out);
+    add(project({x, {}}, w, bias, workspace.out), norm, site, hidden);
+  }
+
+  // hidden += norm(branch)
+  void add(FloatMatrix branch, const BranchNorm& norm, SiteKind site, FloatMatrix hidden) const {
     if (norm.weights != nullptr) {
-      const FloatMatrix normed = Workspace::take(workspace.normed, out.rows, out.cols);
-      run_norm(norm.config, *norm.weights, norm.scale_site, out, normed, sites, workspace, threads);
-      out = normed;
+      const FloatMatrix normed = Workspace::take(workspace.normed, branch.rows, branch.cols);
+      run_norm(norm.config, *norm.weights, norm.scale_site, branch, normed, sites, workspace,
+               threads);
+      branch = normed;
     }
-    visit(site, out);
-    ops::add(hidden, out, hidden, threads);
+    visit(site, branch);
+    ops::add(hidden, branch, hidden, threads);
   }
 };
 
@@ -261,8 +271,12 @@ Block Block::pack(const Model& model, int index, ops::Precision precision, Threa
   block.k_norm_ = read_head_norms(config, weights, name + "attn.k_norm", config.kv_heads);
   block.qkv_ = pack({"attn.W_Q", "attn.W_K", "attn.W_V"});
   block.attn_out_ = pack({"attn.W_O"});
-  block.mlp_in_ = config.gated_mlp ? pack({"mlp.W_gate", "mlp.W_in"}) : pack({"mlp.W_in"});
-  block.mlp_out_ = pack({"mlp.W_out"});
+  if (config.moe.in_block(index)) {
+    block.moe_ = std::make_shared<const MoeMlp>(model, index, precision, threads);
+  } else {
+    block.mlp_in_ = config.gated_mlp ? pack({"mlp.W_gate", "mlp.W_in"}) : pack({"mlp.W_in"});
+    block.mlp_out_ = pack({"mlp.W_out"});
+  }
   block.qkv_bias_ = qkv_bias(config, weights, name);
   block.attn_out_bias_ = weights.vector(name + "attn.b_O");
   block.mlp_in_bias_ = concatenate(weights, name, {"mlp.b_gate", "mlp.b_in"});
@@ -286,9 +300,13 @@ Block Block::pack(const Model& model, int index, ops::Precision precision, Threa
 
 std::uint64_t Block::packed_bytes(const ModelConfig& config, ops::Precision precision) {
   const std::int64_t heads = 2 * (config.heads + config.kv_heads) * config.head_size;
-  const std::int64_t mlp = config.mlp_size * (config.gated_mlp ? 3 : 2);
-  const std::int64_t bytes = precision == ops::Precision::f32 ? 4 : 2;
-  return static_cast<std::uint64_t>(config.width * (heads + mlp) * bytes);
+  const std::int64_t bytes = ops::bytes_of(precision);
+  const auto attention = static_cast<std::uint64_t>(config.width * heads * bytes);
+  const auto mlp = static_cast<std::uint64_t>(config.width * config.mlp_size *
+                                              (config.gated_mlp ? 3 : 2) * bytes);
+  if (config.moe.experts == 0) return attention + mlp;
+  const std::uint64_t router = MoeMlp::base_bytes(config, precision);
+  return attention + (config.moe.is_mixed() ? std::max(mlp, router) : router);
 }
 
 ops::AttentionOptions Block::attention_options() const {
@@ -298,7 +316,7 @@ ops::AttentionOptions Block::attention_options() const {
   options.kv_heads = config.kv_heads;
   options.head_size = config.head_size;
   options.scale = config.attention_scale;
-  options.precision = qkv_.precision();
+  options.precision = ops::unquantised(qkv_.precision());
   if (config.scale_by_inverse_layer) options.scale /= static_cast<float>(index_ + 1);
   options.window = config.windows[static_cast<std::size_t>(index_)];
   options.soft_cap = config.attention_soft_cap;
@@ -366,10 +384,11 @@ void Block::write_attention(ConstFloatMatrix z, FloatMatrix hidden, const Call& 
              SiteKind::attn_out, hidden);
 }
 
-void Block::write_mlp(ConstFloatMatrix post, FloatMatrix hidden, const Call& call) const {
-  const NormWeights* norm = config_->has_branch_norms() ? &ln2_post_ : nullptr;
-  call.write(post, mlp_out_, mlp_out_bias_, {*config_, norm, SiteKind::ln2_post_scale},
-             SiteKind::mlp_out, hidden);
+void Block::write_mlp(FloatMatrix post, FloatMatrix hidden, const Call& call) const {
+  const NormWeights* weights = config_->has_branch_norms() ? &ln2_post_ : nullptr;
+  const Call::BranchNorm norm = {*config_, weights, SiteKind::ln2_post_scale};
+  if (moe_) return call.add(post, norm, SiteKind::mlp_out, hidden);
+  call.write(post, mlp_out_, mlp_out_bias_, norm, SiteKind::mlp_out, hidden);
 }
 
 // A norm over each head's dimensions, or over all of them at once.
@@ -440,20 +459,29 @@ FloatMatrix Block::attend(const Input& normed, const Call& call) const {
   }
 
   const FloatMatrix z = Workspace::take(workspace.z, normed.x.rows, q_size);
+  const bool summed = call.sites.wants_attention(workspace.sums);
   if (call.sites.wants(SiteKind::attn_scores) || call.sites.wants(SiteKind::pattern)) {
     attend_by_maps(q, k, v, call.sequences, attention_options(), z, call.sites, workspace, threads);
   } else {
     workspace.times.measure(Stage::attention, [&] {
-      ops::attention(q, k, v, call.sequences, attention_options(), z, threads);
+      if (summed) {
+        ops::attention(q, k, v, call.sequences, attention_options(), z, workspace.sums, threads);
+      } else {
+        ops::attention(q, k, v, call.sequences, attention_options(), z, threads);
+      }
     });
   }
-  finish_heads(normed, z, call);
+  const FloatMatrix chosen = summed ? workspace.sums.output(attention_options()) : FloatMatrix{};
+  finish_heads(normed, z, chosen, call);
+  if (summed) call.sites.visit_attention(attention_options(), workspace.sums, z);
   call.visit(SiteKind::z, z);
   return z;
 }
 
 // What variants do to a head's output before the output projection: add v′, multiply by a gate.
-void Block::finish_heads(const Input& normed, FloatMatrix z, const Call& call) const {
+// `chosen` is the part of z that comes from the watched keys, or empty.
+void Block::finish_heads(const Input& normed, FloatMatrix z, FloatMatrix chosen,
+                         const Call& call) const {
   const std::int64_t c = config_->head_size;
   const std::int64_t shared = config_->heads / config_->kv_heads;
   if (!value_bias_.empty()) {
@@ -467,13 +495,18 @@ void Block::finish_heads(const Input& normed, FloatMatrix z, const Call& call) c
   if (head_gate_) {
     const FloatMatrix gates = call.project(normed, head_gate_, {}, call.workspace.gates);
     call.threads.parallel_for(z.rows, [&](std::int64_t r, int) {
-      for (std::int64_t i = 0; i < z.cols; ++i) z(r, i) /= 1.0f + std::exp(-gates(r, i / c));
+      for (std::int64_t i = 0; i < z.cols; ++i) {
+        const float divisor = 1.0f + std::exp(-gates(r, i / c));
+        z(r, i) /= divisor;
+        if (chosen.rows > 0) chosen(r, i) /= divisor;
+      }
     });
   }
 }
 
-// The MLP's hidden layer after its activation.
+// The MLP's hidden layer after its activation; with experts, all that the MLP computes.
 FloatMatrix Block::transform(const Input& normed, const Call& call) const {
+  if (moe_) return moe_->run(call.stored(normed), call.sites, call.workspace, call.threads);
   const ModelConfig& config = *config_;
   const std::int64_t f = config.mlp_size;
   Buffer<float>& buffer = call.workspace.mlp;

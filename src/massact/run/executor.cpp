@@ -302,6 +302,10 @@ void Execution::require_everything_fired() const {
     require(attached.visits > 0, name_of(attached.site),
             "an observer was never called at this site");
   }
+  for (const auto& watched : plan_.watched_attention()) {
+    require(watched.visits > 0, name_of(Site{SiteKind::z, watched.block}),
+            "an observer of attention was never called in this block");
+  }
   for (const auto& planned : plan_.edits()) {
     require(planned.values_set > 0, name_of(planned.site),
             "the edit '{}' of stream '{}' matched nothing in any sequence",
@@ -325,6 +329,7 @@ MemoryPlan plan_memory(const Plan& plan, const RunOptions& options) {
                      {.lengths = lengths,
                       .streams = static_cast<std::int64_t>(plan.streams().size()),
                       .logits = needs_end,
+                      .attention_sums = plan.watches_attention(),
                       .blocks_run = last_block + 1,
                       .precision = effective_precision(plan.model(), options.precision),
                       .budget = options.memory});

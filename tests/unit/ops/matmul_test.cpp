@@ -40,7 +40,7 @@ std::string case_name(const testing::TestParamInfo<MatmulCase>& info) {
 
 std::vector<MatmulCase> cases() {
   std::vector<MatmulCase> result;
-  for (const Precision precision : {Precision::f32, Precision::bf16}) {
+  for (const Precision precision : {Precision::f32, Precision::bf16, Precision::int8}) {
     for (const auto& [m, n, k] : std::vector<std::array<std::int64_t, 3>>{{1, 1, 1},
                                                                           {1, 7, 3},
                                                                           {3, 172, 64},
@@ -69,6 +69,24 @@ Matrix rounded_to_bf16(Matrix m) {
   return m;
 }
 
+// Each row scaled to ±127 and rounded: int8's levels times the scale, as floats.
+Matrix rounded_to_int8(Matrix m) {
+  for (std::int64_t r = 0; r < m.rows; ++r) {
+    float largest = 0;
+    for (std::int64_t c = 0; c < m.cols; ++c) largest = std::max(largest, std::abs(m.row(r)[c]));
+    const float scale = largest / 127.0f;
+    for (std::int64_t c = 0; c < m.cols; ++c) {
+      m.row(r)[c] = std::nearbyint(m.row(r)[c] / scale) * scale;
+    }
+  }
+  return m;
+}
+
+Matrix rounded_to(Precision precision, const Matrix& m) {
+  if (precision == Precision::f32) return m;
+  return precision == Precision::bf16 ? rounded_to_bf16(m) : rounded_to_int8(m);
+}
+
 class MatmulTest : public testing::TestWithParam<MatmulCase> {
  protected:
   MatmulTest() : x_(random_matrix(p_.m, p_.k, 1)), w_(random_matrix(p_.n, p_.k, 2, 5)) {}
@@ -87,11 +105,10 @@ TEST_P(MatmulTest, AgreesWithReference) {
   x_.row(p_.m - 1)[p_.k / 2] = 3000.0f;  // a massive activation
   Matrix y(p_.m, p_.n, 3), expected(p_.m, p_.n);
   matmul(x_.view(), pack(), y.view(), threads_);
-  const bool bf16 = p_.precision == Precision::bf16;
-  ref::matmul(bf16 ? rounded_to_bf16(x_).view() : x_.view(),
-              bf16 ? rounded_to_bf16(w_).view() : w_.view(), expected.view());
+  const Matrix x = rounded_to(p_.precision, x_), w = rounded_to(p_.precision, w_);
+  ref::matmul(x.view(), w.view(), expected.view());
   // f32 accumulation: k roundings of partial sums that grow like sqrt(k).
-  const double absolute = 4e-8 * static_cast<double>(p_.k) + 1e-6;
+  const double absolute = 5e-8 * static_cast<double>(p_.k) + 1e-6;
   for (std::int64_t r = 0; r < p_.m; ++r) {
     const bool massive = r == p_.m - 1;
     for (std::int64_t c = 0; c < p_.n; ++c) {
