@@ -10,7 +10,7 @@
 #include "massact/model/model.h"
 #include "massact/model/sites.h"
 #include "massact/model/stage_times.h"
-#include "massact/ops/attention.h"
+#include "massact/ops/attention_sums.h"
 #include "massact/ops/matmul.h"
 #include "massact/ops/norm.h"
 #include "massact/ops/rope.h"
@@ -35,6 +35,15 @@ class SiteVisitor {
   /// `sequence`, for queries from `first_query` on.
   virtual bool visit_map(SiteKind kind, std::int64_t sequence, std::int64_t head,
                          std::int64_t first_query, FloatMatrix values) = 0;
+
+  /// True if the batch's attention is to be summed up: `sums` then says of what (`chosen`,
+  /// `prefix`), and comes back in `visit_attention`. Not together with attention maps.
+  virtual bool wants_attention(ops::AttentionSums& /*sums*/) { return false; }
+
+  /// The filled sums; z: what the site z is about to show. Σ_{j in C} in `sums` carries the gate of
+  /// gated attention, as z does.
+  virtual void visit_attention(const ops::AttentionOptions& /*options*/,
+                               ops::AttentionSums& /*sums*/, ConstFloatMatrix /*z*/) {}
 };
 
 /// Rotary tables for all lengths of text in a run.
@@ -54,6 +63,7 @@ class RopeTables {
 /// Memory that block calls reuse, and where their time went. One per thread of control.
 struct Workspace {
   Buffer<float> normed, normalized, scale, qkv, z, out, mlp, gates, maps, expert_in, expert_out;
+  ops::AttentionSums sums;
   StageTimes times;
 
   /// `buffer` as a matrix, grown if need be; what it held is lost.
@@ -64,6 +74,8 @@ struct Workspace {
 
   /// Bytes that a batch of `rows` rows needs (without attention maps).
   static std::uint64_t bytes_for(const ModelConfig& config, std::int64_t rows);
+  /// More of them for attention's sums.
+  static std::uint64_t sums_bytes_for(const ModelConfig& config, std::int64_t rows);
 };
 
 /// The weights of one normalisation.
@@ -90,21 +102,25 @@ class Block {
   static std::uint64_t packed_bytes(const ModelConfig& config, ops::Precision precision);
 
  private:
-  struct Call;  // the arguments of `run`, handed on
+  struct Input;  // what a product reads
+  struct Call;   // the arguments of `run`, handed on
 
   void run_sequential(FloatMatrix hidden, const Call& call) const;
   void run_parallel(FloatMatrix hidden, const Call& call) const;
-  FloatMatrix normalise(const NormWeights& norm, SiteKind scale_site, ConstFloatMatrix x,
-                        const Call& call) const;
+  Input normalise(const NormWeights& norm, SiteKind scale_site, ConstFloatMatrix x,
+                  const Call& call) const;
+  FloatMatrix stored_norm(const NormWeights& norm, SiteKind scale_site, ConstFloatMatrix x,
+                          const Call& call) const;
   void normalise_stream(const NormWeights& norm, SiteKind scale_site, FloatMatrix hidden,
                         const Call& call) const;
-  void add_branch(FloatMatrix hidden, FloatMatrix branch, SiteKind site, const Call& call) const;
-  FloatMatrix attend(FloatMatrix normed, const Call& call) const;
+  void add_branch(FloatMatrix hidden, FloatMatrix out, SiteKind site, const Call& call) const;
+  void write(FloatMatrix hidden, ConstFloatMatrix x, SiteKind site, const Call& call) const;
+  FloatMatrix attend(const Input& normed, const Call& call) const;
   void normalise_heads(FloatMatrix x, const NormWeights& norm, std::int64_t heads,
                        const Call& call) const;
   void rotate(FloatMatrix q, FloatMatrix k, const Call& call) const;
-  void finish_heads(FloatMatrix normed, FloatMatrix z, const Call& call) const;
-  FloatMatrix transform(FloatMatrix normed, const Call& call) const;
+  void finish_heads(const Input& normed, FloatMatrix z, FloatMatrix chosen, const Call& call) const;
+  FloatMatrix transform(const Input& normed, const Call& call) const;
   ops::AttentionOptions attention_options() const;
 
   const ModelConfig* config_ = nullptr;

@@ -2,20 +2,13 @@
 
 #include <array>
 
+#include "massact/report/origin.h"
 #include "massact/report/version.h"
 
 namespace massact {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-Json model_json(const ScanFacts& facts, std::string_view hash) {
-  return {{"path", facts.model},
-          {"family", facts.family},
-          {"hash", hash},
-          {"layers", facts.layers},
-          {"width", facts.width}};
-}
 
 Json run_json(const ScanFacts& facts) {
   return {{"text", facts.text},           {"bos", facts.bos},       {"seq_len", facts.seq_len},
@@ -161,6 +154,14 @@ Json routing_json(const ScanRouting& routing) {
 
 }  // namespace
 
+Json model_json(const ScanFacts& facts, std::string_view hash) {
+  return {{"path", facts.model},
+          {"family", facts.family},
+          {"hash", hash},
+          {"layers", facts.layers},
+          {"width", facts.width}};
+}
+
 Json scan_to_json(const ScanResult& result, std::string_view model_hash) {
   Json layers = Json::array();
   for (const LayerRow& row : result.layers) layers.push_back(layer_json(row));
@@ -169,6 +170,7 @@ Json scan_to_json(const ScanResult& result, std::string_view model_hash) {
           {"massact_version", version()},
           {"model", model_json(result.facts, model_hash)},
           {"run", run_json(result.facts)},
+          {"origin", origin_json()},
           {"quantile_levels", kScanQuantiles},
           {"layers", std::move(layers)},
           {"findings", set_json(result.findings)},

@@ -18,6 +18,9 @@ namespace {
 // memory too often for the arithmetic done with them.
 constexpr std::int64_t kBatchRows = 2048;
 
+// What a run takes beside the plan's items, measured on small models (docs/performance.md).
+constexpr std::uint64_t kProgramBytes = std::uint64_t{40} << 20;
+
 constexpr std::int64_t kLogitsValues = std::int64_t{16} << 20;
 
 std::uint64_t hidden_bytes(const ModelConfig& config, std::int64_t rows, std::int64_t streams) {
@@ -114,6 +117,7 @@ MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
       plan.experts;
   plan.batch_rows = std::min(std::max(kBatchRows, longest), all_rows);
   plan.workspace = Workspace::bytes_for(config, plan.batch_rows);
+  if (request.attention_sums) plan.workspace += Workspace::sums_bytes_for(config, plan.batch_rows);
   if (request.logits) {
     plan.unembedding = Unembedding::packed_bytes(config, request.precision);
     plan.workspace +=
@@ -123,7 +127,9 @@ MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
   // Blocks are gone before the unembedding is packed.
   const char* last = config.tied_embeddings ? "embed." : "unembed.";
   const std::uint64_t end = request.logits ? plan.unembedding + weights.stored_bytes(last) : 0;
-  const std::uint64_t fixed = std::max(plan.blocks + plan.source, end) + plan.workspace;
+  plan.program = kProgramBytes;
+  const std::uint64_t other = plan.program + plan.workspace;
+  const std::uint64_t fixed = std::max(plan.blocks + plan.source, end) + other;
   const std::uint64_t smallest = fixed + hidden_bytes(config, longest, request.streams);
   if (smallest > budget) {
     fail_usage("--memory", "expected at least {} for this model and text, got {}",
@@ -134,8 +140,7 @@ MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
   plan.total = fixed + plan.hidden;
   const std::uint64_t all_blocks =
       (plan.block + plan.experts) * static_cast<std::uint64_t>(request.blocks_run);
-  const std::uint64_t everything =
-      all_blocks + std::max(plan.source, end) + plan.workspace + plan.hidden;
+  const std::uint64_t everything = all_blocks + std::max(plan.source, end) + other + plan.hidden;
   if (plan.passes() > 1 && everything <= budget) {
     plan.resident = true;
     plan.blocks = all_blocks;

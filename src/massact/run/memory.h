@@ -20,6 +20,7 @@ struct MemoryPlan {
   std::uint64_t source = 0;     ///< one block as it is stored, while it is being packed
   std::uint64_t hidden = 0;     ///< hidden states of all streams of the largest pass
   std::uint64_t workspace = 0;  ///< activations inside a block
+  std::uint64_t program = 0;    ///< the program itself: libraries, texts, results
   std::uint64_t total = 0;      ///< of the above, at the fullest moment
   std::int64_t batch_rows = 0;  ///< rows computed together, at most
   /// First sequence of each pass, and the number of sequences at the end.
@@ -32,6 +33,7 @@ struct MemoryRequest {
   std::span<const std::int64_t> lengths;  ///< rows of each sequence
   std::int64_t streams = 1;
   bool logits = false;
+  bool attention_sums = false;  ///< attention is watched
   std::int64_t blocks_run = 0;
   ops::Precision precision = ops::Precision::f32;
   std::uint64_t budget = 0;  ///< 0: three quarters of the machine's memory

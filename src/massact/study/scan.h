@@ -12,6 +12,7 @@
 #include "massact/run/executor.h"
 #include "massact/run/finding.h"
 #include "massact/study/scan_routing.h"
+#include "massact/study/scan_window.h"
 #include "massact/text/corpus.h"
 #include "massact/text/position_class.h"
 
@@ -96,6 +97,7 @@ struct ScanResult {
   std::vector<OutlierFeature> outlier_features;
   /// Of models with experts, for the findings of `best()`.
   std::optional<ScanRouting> routing;
+  ScanWindow window;                  ///< for pictures
   std::vector<std::string> warnings;  ///< for people: truncated top-k and the like
 
   /// The set that commands in need of findings use: the last of the three that is present.
