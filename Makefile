@@ -22,7 +22,7 @@ help:
 	@echo "make test       install what is needed, build, run the tests (unit tests also under ASan/UBSan)"
 	@echo "make check-all  the format check, ThreadSanitizer, a longer fuzz run, then make test"
 	@echo "make build      only build the program: build/release/bin/massact"
-	@echo "make train      build massact-train, the training program (needs libtorch)"
+	@echo "make train      build the training program: build/train/bin/massact-train (installs libtorch)"
 	@echo "make gallery    draw docs/gallery again from the shipped models"
 	@echo "make bench      build and run the benchmarks"
 	@echo "make install    install the program, the library and its CMake package to PREFIX ($(PREFIX))"
@@ -63,6 +63,7 @@ check-all: deps-build-report-test-check check-format
 train: deps-build-train
 	$(stage) "configure (train)" $(call configure,release,-B build/train -DMASSACT_TRAIN=ON -DMASSACT_TESTS=OFF -DMASSACT_WEB=OFF)
 	$(stage) "build (train)" $(call build,train,massact-train)
+	@echo "try: build/train/bin/massact-train run --preset smoke"
 
 bench: deps-build-bench
 	$(stage) "configure (bench)" $(call configure,release,-B build/bench -DMASSACT_TESTS=OFF -DMASSACT_TRAIN=OFF -DMASSACT_WEB=OFF -DMASSACT_BENCH=ON)

@@ -66,9 +66,10 @@ int compare(int argc, char** argv) {
   RunOptions options;
   options.threads = static_cast<int>(number(5, 0));
   NoProgress progress;
+  ScanOptions scan_options;
+  scan_options.run = options;
   ScanResult scan;
-  const Measured plain =
-      measure([&] { scan = run_scan(model, corpus, {.run = options}, progress); });
+  const Measured plain = measure([&] { scan = run_scan(model, corpus, scan_options, progress); });
   const Rule rule = low_rule(scan);
   fmt::print("{} layers of {}, {} x {} tokens, {} threads, rule {}\n", layers, shape, sequences,
              tokens, scan.facts.threads, rule.to_string());

@@ -1,5 +1,5 @@
 // `massact explain`: from a massive activation to the attention bias that it becomes.
-#include "massact/study/explain.h"
+#include "massact/cli/explain.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -11,7 +11,6 @@
 
 #include "massact/base/error.h"
 #include "massact/cli/commands.h"
-#include "massact/cli/flags.h"
 #include "massact/cli/terminal.h"
 #include "massact/report/explain_report.h"
 #include "massact/report/model_hash.h"
@@ -25,18 +24,6 @@ Examples:
   massact explain Llama-2-7b --text book.txt --finding 1 --out results
   massact explain gpt2 --map 4,0 --map 4,7 --out results    # attention maps as .npy and .png
   massact ablate gpt2 --plan results/explain-plan.json      # without the super weights it found)";
-
-struct ExplainFlags {
-  ModelFlags model;
-  TextFlags text;
-  RunFlags run;
-  OutputFlags output;
-  std::string rule = "strict";
-  std::string classes;
-  std::string finding = "all";
-  std::vector<std::string> maps;
-  ExplainOptions options;
-};
 
 std::int64_t whole_number(std::string_view text, std::string_view flag, std::string_view what) {
   std::int64_t value = 0;
@@ -69,34 +56,24 @@ ExplainOptions options_of(const ExplainFlags& flags) {
     options.finding = static_cast<int>(number);
   }
   for (const std::string& map : flags.maps) options.maps.push_back(parse_map(map));
-  if (!options.maps.empty() && flags.output.out.empty()) {
-    fail_usage("--map", "expected --out DIR to write maps to");
-  }
   return options;
 }
 
-std::vector<ResultFile> result_files(const ExplainResult& result, const std::string& json) {
-  std::vector<ResultFile> files = explain_csv_files(result);
-  const std::string plan = explain_plan_text(result);
-  if (!plan.empty()) files.push_back({"explain-plan.json", plan});
-  for (ResultFile& file : explain_map_files(result)) files.push_back(std::move(file));
-  files.push_back({"explain.json", json});
-  return files;
-}
-
 void run_command(const ExplainFlags& flags) {
-  const ExplainOptions options = options_of(flags);
+  if (!flags.maps.empty() && flags.output.out.empty()) {
+    fail_usage("--map", "expected --out DIR to write maps to");
+  }
+  options_of(flags);  // wrong flags show before anything is read
   const Model model = flags.model.open();
   const std::string hash = hash_of(model);
   std::optional<ResultDir> directory;
   if (!flags.output.out.empty()) directory.emplace(flags.output.out, hash, flags.output.force);
 
-  const Corpus corpus = flags.text.read(model);
   const std::unique_ptr<Progress> progress = flags.output.progress();
-  const ExplainResult result = run_explain(model, corpus, options, *progress);
+  const ExplainResult result = explain(model, flags, *progress);
 
   const std::string json = explain_json_text(result, hash, directory.has_value());
-  if (directory) directory->write(result_files(result, json));
+  if (directory) directory->write(explain_files(result, json));
   print(flags.output.json ? json : explain_text(result, text_style_of(STDOUT_FILENO)));
   if (directory && !flags.output.quiet) {
     fmt::print(stderr, "Report: {}\n", (directory->path() / "explain.json").string());
@@ -143,6 +120,11 @@ void declare_steps(CLI::App& command, ExplainFlags& flags) {
 }
 
 }  // namespace
+
+ExplainResult explain(const Model& model, const ExplainFlags& flags, Progress& progress) {
+  const ExplainOptions options = options_of(flags);
+  return run_explain(model, flags.text.read(model), options, progress);
+}
 
 void add_explain(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand(

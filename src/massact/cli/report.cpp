@@ -3,18 +3,22 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "massact/base/error.h"
 #include "massact/cli/ablate.h"
 #include "massact/cli/commands.h"
+#include "massact/cli/explain.h"
 #include "massact/cli/scan.h"
 #include "massact/cli/terminal.h"
 #include "massact/io/atomic_file.h"
 #include "massact/report/ablate_report.h"
+#include "massact/report/explain_report.h"
 #include "massact/report/figures.h"
 #include "massact/report/model_hash.h"
 #include "massact/report/page.h"
@@ -37,6 +41,7 @@ Examples:
 
 constexpr std::int64_t kQuickSequences = 8;
 constexpr std::int64_t kQuickSeqLen = 256;
+constexpr std::int64_t kMaxMapLength = 1024;
 
 struct ReportFlags {
   std::vector<std::string> paths;
@@ -112,9 +117,48 @@ void run_steps(const std::vector<Step>& steps, const ResultDir& directory, const
   }
 }
 
-bool scanned_with_bos(const fs::path& directory) {
-  const ModelResults results = read_results(directory);
-  return !results.scan.is_null() && results.scan.at("run").at("bos").get<bool>();
+// What the scan says that the later steps need.
+struct Scanned {
+  bool bos = false;
+  int first_layer = 1;  ///< where the strongest finding appears
+};
+
+Scanned scanned(const fs::path& directory) {
+  const nlohmann::json scan = read_results(directory).scan;
+  Scanned facts;
+  if (scan.is_null()) return facts;
+  facts.bos = scan.at("run").at("bos").get<bool>();
+  for (const char* set : {"findings", "automatic", "candidates"}) {
+    if (scan.at(set).is_null() || scan.at(set).at("findings").empty()) continue;
+    facts.first_layer = scan.at(set).at("findings").front().at("first_layer").get<int>();
+  }
+  return facts;
+}
+
+// Attention before the massive activations are there, where they are first read, and later: the
+// layer that writes them does not see them yet.
+std::vector<std::string> map_requests(const Model& model, int first_layer) {
+  const auto last = static_cast<int>(model.config().layers);
+  const std::set<int> layers = {std::clamp(first_layer, 1, last), std::min(first_layer + 1, last),
+                                std::min(first_layer + 2, last), last};
+  std::vector<std::string> requests;
+  for (const int layer : layers) requests.push_back(fmt::format("{},0", std::max(layer, 1)));
+  return requests;
+}
+
+std::vector<ResultFile> run_explain_step(const Model& model, const ReportFlags& flags,
+                                         const std::string& hash, const Scanned& facts,
+                                         Progress& progress) {
+  ExplainFlags explain_flags;
+  explain_flags.text = text_of(flags, model);
+  explain_flags.run = flags.run;
+  explain_flags.rule = flags.rule;
+  // A map has T x T numbers, twice: too much for a long sequence.
+  if (explain_flags.text.effective_seq_len(model.config()) <= kMaxMapLength) {
+    explain_flags.maps = map_requests(model, facts.first_layer);
+  }
+  const ExplainResult result = explain(model, explain_flags, progress);
+  return explain_files(result, explain_json_text(result, hash, true));
 }
 
 ModelResults measure(const std::string& path, const fs::path& directory, const ReportFlags& flags) {
@@ -124,9 +168,10 @@ ModelResults measure(const std::string& path, const fs::path& directory, const R
   const std::unique_ptr<Progress> progress = flags.output.progress();
   const std::vector<Step> steps = {
       {"scan", "scan.json", [&] { return run_scan_step(model, flags, hash, *progress); }},
-      {"ablate", "ablate.json", [&] {
-         return run_ablate_step(model, flags, hash, scanned_with_bos(directory), *progress);
-       }}};
+      {"ablate", "ablate.json",
+       [&] { return run_ablate_step(model, flags, hash, scanned(directory).bos, *progress); }},
+      {"explain", "explain.json",
+       [&] { return run_explain_step(model, flags, hash, scanned(directory), *progress); }}};
   std::vector<MissingPart> failed;
   run_steps(steps, results_dir, flags, failed);
   ModelResults results = read_results(directory);

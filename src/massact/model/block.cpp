@@ -205,6 +205,54 @@ struct Block::Call {
     multiply(input, w, y, {.bias = bias, .activation = f});
     return y;
   }
+
+  // The norm's output, as its product wants it: where nobody looks, the product normalises on the
+  // way and the output is never stored.
+  Input normalise(const ModelConfig& config, const NormWeights& weights, SiteKind scale_site,
+                  ConstFloatMatrix hidden) const {
+    if (!wants_norm(sites, scale_site)) return {hidden, weights.options(config)};
+    const FloatMatrix normed = Workspace::take(workspace.normed, hidden.rows, hidden.cols);
+    run_norm(config, weights, scale_site, hidden, normed, sites, workspace, threads);
+    return {normed, {}};
+  }
+
+  // What a product would read, in memory: experts gather rows of it.
+  ConstFloatMatrix stored(const Input& input) const {
+    if (!input.norm) return input.x;
+    const FloatMatrix normed = Workspace::take(workspace.normed, input.x.rows, input.x.cols);
+    ops::norm(input.x, *input.norm, {.out = normed}, threads);
+    return normed;
+  }
+
+  // A branch's own norm, behind its product; weights is null in a model without one.
+  struct BranchNorm {
+    const ModelConfig& config;
+    const NormWeights* weights;
+    SiteKind scale_site;
+  };
+
+  // hidden += norm(x · wᵀ + bias): what a branch writes to the residual stream. Stored by itself
+  // only where somebody looks at it or it is normalised.
+  void write(ConstFloatMatrix x, const ops::PackedMatrix& w, const std::vector<float>& bias,
+             const BranchNorm& norm, SiteKind site, FloatMatrix hidden) const {
+    if (norm.weights == nullptr && !sites.wants(site)) {
+      multiply({x, {}}, w, hidden, {.bias = bias, .residual = hidden});
+      return;
+    }
+    add(project({x, {}}, w, bias, workspace.out), norm, site, hidden);
+  }
+
+  // hidden += norm(branch)
+  void add(FloatMatrix branch, const BranchNorm& norm, SiteKind site, FloatMatrix hidden) const {
+    if (norm.weights != nullptr) {
+      const FloatMatrix normed = Workspace::take(workspace.normed, branch.rows, branch.cols);
+      run_norm(norm.config, *norm.weights, norm.scale_site, branch, normed, sites, workspace,
+               threads);
+      branch = normed;
+    }
+    visit(site, branch);
+    ops::add(hidden, branch, hidden, threads);
+  }
 };
 
 Block Block::pack(const Model& model, int index, ops::Precision precision, Threads& threads) {
@@ -305,75 +353,45 @@ void Block::run_sequential(FloatMatrix hidden, const Call& call) const {
                       config_->norm_placement == NormPlacement::around;
   const bool after_sum = config_->norm_placement == NormPlacement::after_sum;
   const auto input = [&](const NormWeights& norm, SiteKind scale_site) {
-    return before ? normalise(norm, scale_site, hidden, call) : Input{hidden, {}};
+    return before ? call.normalise(*config_, norm, scale_site, hidden) : Input{hidden, {}};
   };
-  const FloatMatrix z = attend(input(ln1_, SiteKind::ln1_scale), call);
-  write(hidden, z, SiteKind::attn_out, call);
+  write_attention(attend(input(ln1_, SiteKind::ln1_scale), call), hidden, call);
   call.visit(SiteKind::resid_mid, hidden);
   if (after_sum) normalise_stream(ln1_, SiteKind::ln1_scale, hidden, call);
-  if (moe_) {
-    const FloatMatrix x = before ? stored_norm(ln2_, SiteKind::ln2_scale, hidden, call) : hidden;
-    add_branch(hidden, moe_->run(x, call.sites, call.workspace, call.threads), SiteKind::mlp_out,
-               call);
-  } else {
-    const FloatMatrix post = transform(input(ln2_, SiteKind::ln2_scale), call);
-    write(hidden, post, SiteKind::mlp_out, call);
-  }
+  write_mlp(transform(input(ln2_, SiteKind::ln2_scale), call), hidden, call);
   if (after_sum) normalise_stream(ln2_, SiteKind::ln2_scale, hidden, call);
 }
 
+// Both branches are computed before either is written: they read the same stream.
 void Block::run_parallel(FloatMatrix hidden, const Call& call) const {
-  const Input first = normalise(ln1_, SiteKind::ln1_scale, hidden, call);
-  const FloatMatrix z = attend(first, call);
-  // Before attention's result is in the stream: the MLP does not see it.
-  const bool two_norms = config_->order == BlockOrder::parallel;
-  const FloatMatrix post =
-      transform(two_norms ? normalise(ln2_, SiteKind::ln2_scale, hidden, call) : first, call);
-  write(hidden, z, SiteKind::attn_out, call);
-  write(hidden, post, SiteKind::mlp_out, call);
-}
-
-// The norm's output, as its product wants it: where nobody looks, the product normalises on the
-// way and the output is never stored. Else it is in the workspace's `normed` until the next call.
-Block::Input Block::normalise(const NormWeights& norm, SiteKind scale_site, ConstFloatMatrix x,
-                              const Call& call) const {
-  if (!wants_norm(call.sites, scale_site)) return {x, norm.options(*config_)};
-  return {stored_norm(norm, scale_site, x, call), {}};
-}
-
-FloatMatrix Block::stored_norm(const NormWeights& norm, SiteKind scale_site, ConstFloatMatrix x,
-                               const Call& call) const {
-  const FloatMatrix normed = Workspace::take(call.workspace.normed, x.rows, x.cols);
-  run_norm(*config_, norm, scale_site, x, normed, call.sites, call.workspace, call.threads);
-  return normed;
+  Input normed = call.normalise(*config_, ln1_, SiteKind::ln1_scale, hidden);
+  const FloatMatrix z = attend(normed, call);
+  if (config_->order == BlockOrder::parallel) {
+    normed = call.normalise(*config_, ln2_, SiteKind::ln2_scale, hidden);
+  }
+  const FloatMatrix post = transform(normed, call);
+  write_attention(z, hidden, call);
+  write_mlp(post, hidden, call);
 }
 
 void Block::normalise_stream(const NormWeights& norm, SiteKind scale_site, FloatMatrix hidden,
                              const Call& call) const {
-  ops::copy(stored_norm(norm, scale_site, hidden, call), hidden, call.threads);
+  const FloatMatrix normed = Workspace::take(call.workspace.normed, hidden.rows, hidden.cols);
+  run_norm(*config_, norm, scale_site, hidden, normed, call.sites, call.workspace, call.threads);
+  ops::copy(normed, hidden, call.threads);
 }
 
-// Adds the output projection of x (z, or the MLP's hidden layer) to the stream, behind the branch's
-// own norm if it has one. Stored by itself only where somebody looks at it.
-void Block::write(FloatMatrix hidden, ConstFloatMatrix x, SiteKind site, const Call& call) const {
-  const bool attention = site == SiteKind::attn_out;
-  const ops::PackedMatrix& w = attention ? attn_out_ : mlp_out_;
-  const std::vector<float>& bias = attention ? attn_out_bias_ : mlp_out_bias_;
-  if (!call.sites.wants(site) && !config_->has_branch_norms()) {
-    return call.multiply({x, {}}, w, hidden, {.bias = bias, .residual = hidden});
-  }
-  add_branch(hidden, call.project({x, {}}, w, bias, call.workspace.out), site, call);
+void Block::write_attention(ConstFloatMatrix z, FloatMatrix hidden, const Call& call) const {
+  const NormWeights* norm = config_->has_branch_norms() ? &ln1_post_ : nullptr;
+  call.write(z, attn_out_, attn_out_bias_, {*config_, norm, SiteKind::ln1_post_scale},
+             SiteKind::attn_out, hidden);
 }
 
-// Adds what a branch computed to the stream, behind the branch's own norm if it has one.
-void Block::add_branch(FloatMatrix hidden, FloatMatrix out, SiteKind site, const Call& call) const {
-  if (config_->has_branch_norms()) {
-    const bool attention = site == SiteKind::attn_out;
-    out = stored_norm(attention ? ln1_post_ : ln2_post_,
-                      attention ? SiteKind::ln1_post_scale : SiteKind::ln2_post_scale, out, call);
-  }
-  call.visit(site, out);
-  ops::add(hidden, out, hidden, call.threads);
+void Block::write_mlp(FloatMatrix post, FloatMatrix hidden, const Call& call) const {
+  const NormWeights* weights = config_->has_branch_norms() ? &ln2_post_ : nullptr;
+  const Call::BranchNorm norm = {*config_, weights, SiteKind::ln2_post_scale};
+  if (moe_) return call.add(post, norm, SiteKind::mlp_out, hidden);
+  call.write(post, mlp_out_, mlp_out_bias_, norm, SiteKind::mlp_out, hidden);
 }
 
 // A norm over each head's dimensions, or over all of them at once.
@@ -489,8 +507,9 @@ void Block::finish_heads(const Input& normed, FloatMatrix z, FloatMatrix chosen,
   }
 }
 
-// The MLP's hidden layer after its activation.
+// The MLP's hidden layer after its activation; with experts, all that the MLP computes.
 FloatMatrix Block::transform(const Input& normed, const Call& call) const {
+  if (moe_) return moe_->run(call.stored(normed), call.sites, call.workspace, call.threads);
   const ModelConfig& config = *config_;
   const std::int64_t f = config.mlp_size;
   Buffer<float>& buffer = call.workspace.mlp;

@@ -107,14 +107,10 @@ class Block {
 
   void run_sequential(FloatMatrix hidden, const Call& call) const;
   void run_parallel(FloatMatrix hidden, const Call& call) const;
-  Input normalise(const NormWeights& norm, SiteKind scale_site, ConstFloatMatrix x,
-                  const Call& call) const;
-  FloatMatrix stored_norm(const NormWeights& norm, SiteKind scale_site, ConstFloatMatrix x,
-                          const Call& call) const;
   void normalise_stream(const NormWeights& norm, SiteKind scale_site, FloatMatrix hidden,
                         const Call& call) const;
-  void add_branch(FloatMatrix hidden, FloatMatrix out, SiteKind site, const Call& call) const;
-  void write(FloatMatrix hidden, ConstFloatMatrix x, SiteKind site, const Call& call) const;
+  void write_attention(ConstFloatMatrix z, FloatMatrix hidden, const Call& call) const;
+  void write_mlp(FloatMatrix post, FloatMatrix hidden, const Call& call) const;
   FloatMatrix attend(const Input& normed, const Call& call) const;
   void normalise_heads(FloatMatrix x, const NormWeights& norm, std::int64_t heads,
                        const Call& call) const;

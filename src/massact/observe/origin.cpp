@@ -15,9 +15,26 @@ constexpr double kMatters = 0.02;
 constexpr std::size_t kNeuronsWithInputs = 8;
 constexpr std::size_t kInputs = 4;
 
-constexpr SiteKind kRowSites[] = {SiteKind::resid_pre, SiteKind::z,       SiteKind::attn_out,
-                                  SiteKind::ln2_out,   SiteKind::mlp_pre, SiteKind::mlp_pre_linear,
-                                  SiteKind::mlp_post,  SiteKind::mlp_out, SiteKind::resid_post};
+constexpr SiteKind kRowSites[] = {
+    SiteKind::resid_pre,      SiteKind::ln1_out,        SiteKind::z,
+    SiteKind::ln1_post_scale, SiteKind::attn_out,       SiteKind::resid_mid,
+    SiteKind::ln2_out,        SiteKind::mlp_pre,        SiteKind::mlp_pre_linear,
+    SiteKind::mlp_post,       SiteKind::ln2_post_scale, SiteKind::mlp_out,
+    SiteKind::resid_post};
+
+// Queries and keys as attention multiplies them.
+SiteKind query_site(const ModelConfig& config) {
+  return absence(SiteKind::rot_q, config).empty() ? SiteKind::rot_q : SiteKind::q;
+}
+SiteKind key_site(const ModelConfig& config) {
+  return absence(SiteKind::rot_k, config).empty() ? SiteKind::rot_k : SiteKind::k;
+}
+
+// What the MLP's projections read.
+SiteKind mlp_input_site(const ModelConfig& config) {
+  if (!config.has_norms()) return SiteKind::resid_mid;
+  return config.order == BlockOrder::parallel_shared ? SiteKind::ln1_out : SiteKind::ln2_out;
+}
 
 std::string weight_name(int block, const char* name) {
   return fmt::format("blocks.{}.{}", block, name);
@@ -27,14 +44,6 @@ std::string weight_name(int block, const char* name) {
 double closure_of(double whole, double sum, double largest) {
   return largest > 0 ? std::abs(whole - sum) / largest : 0.0;
 }
-
-// What a norm behind the branch multiplied the terms with: 1 unless the architecture has one.
-double branch_scale(double write, double raw, bool has_norm) {
-  return has_norm && raw != 0 ? write / raw : 1.0;
-}
-
-// No family has norms behind its branches yet.
-bool has_branch_norms(const ModelConfig& /*config*/) { return false; }
 
 std::vector<InputTerm> largest_inputs(const std::vector<float>& weights, const float* x) {
   std::vector<std::size_t> order(weights.size());
@@ -54,10 +63,42 @@ std::vector<InputTerm> largest_inputs(const std::vector<float>& weights, const f
 
 }  // namespace
 
-Origin::Origin(const Model& model, std::vector<OriginTarget> targets)
-    : targets_(std::move(targets)), lines_(model) {
-  for (std::size_t i = 0; i < targets_.size(); ++i) {
-    by_sequence_[targets_[i].sequence].push_back(i);
+class Origin::Patterns final : public AttentionObserver {
+ public:
+  explicit Patterns(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
+
+  void choose(int, std::int64_t, std::span<std::uint8_t>) override {}
+
+  void observe(const AttentionView& view, Threads& threads) override {
+    const auto own = shared_->by_sequence.find(view.sequence);
+    if (own == shared_->by_sequence.end()) return;
+    Rows& rows = shared_->rows[view.sequence];
+    const std::int64_t c = view.options.head_size, count = view.rows.count;
+    const ConstFloatMatrix q(rows.queries.data(), count, view.options.heads * c);
+    const ConstFloatMatrix k(rows.keys.data(), count, view.options.kv_heads * c);
+    const std::int64_t columns = count + (view.options.has_slot() ? 1 : 0);
+    for (const std::size_t i : own->second) {
+      const std::int64_t position = shared_->targets[i].position;
+      auto& heads = rows.pattern[position];
+      if (!heads.empty()) continue;
+      for (std::int64_t h = 0; h < view.options.heads; ++h) {
+        heads[h].resize(static_cast<std::size_t>(columns));
+      }
+      threads.parallel_for(view.options.heads, [&](std::int64_t h, int) {
+        const FloatMatrix row(heads.at(h).data(), 1, columns);
+        ops::attention_scores(q, k, view.options, h, position, row);
+        ops::attention_pattern(row, view.options);
+      });
+    }
+  }
+
+ private:
+  std::shared_ptr<Shared> shared_;
+};
+
+Origin::Origin(const Model& model, std::shared_ptr<Shared> shared)
+    : shared_(std::move(shared)), lines_(model) {
+  for (std::size_t i = 0; i < targets().size(); ++i) {
     steps_.emplace_back(static_cast<std::size_t>(model.config().layers));
   }
   if (!lines_.has("blocks.0.mlp.W_out")) {
@@ -65,38 +106,50 @@ Origin::Origin(const Model& model, std::vector<OriginTarget> targets)
   }
 }
 
-std::vector<Site> Origin::sites_for(const ModelConfig& config, int last_block) {
+const Origin& Origin::attach(Plan& plan, std::vector<OriginTarget> targets) {
+  const ModelConfig& config = plan.model().config();
+  auto shared = std::make_shared<Shared>();
+  shared->targets = std::move(targets);
+  for (std::size_t i = 0; i < shared->targets.size(); ++i) {
+    shared->by_sequence[shared->targets[i].sequence].push_back(i);
+  }
   std::vector<Site> sites;
-  for (int block = 0; block <= last_block; ++block) {
+  std::vector<int> blocks;
+  for (int block = 0; block < config.layers; ++block) {
     for (const SiteKind kind : kRowSites) {
       if (absence(kind, config).empty()) sites.push_back({kind, block});
     }
-    sites.push_back({SiteKind::v, block});
-    sites.push_back({SiteKind::pattern, block});
+    for (const SiteKind kind : {query_site(config), key_site(config), SiteKind::v}) {
+      sites.push_back({kind, block});
+    }
+    blocks.push_back(block);
   }
-  return sites;
+  plan.watch_attention(blocks, Patterns(shared));
+  return plan.observe(sites, Origin(plan.model(), shared));
 }
 
 void Origin::observe(const SiteView& view, Threads& /*threads*/) {
-  const auto own = by_sequence_.find(view.sequence);
-  if (own == by_sequence_.end()) return;
-  Rows& rows = rows_[view.sequence];
-  if (view.site.kind == SiteKind::v) {
-    rows.values.clear();
+  const auto own = shared_->by_sequence.find(view.sequence);
+  if (own == shared_->by_sequence.end()) return;
+  Rows& rows = shared_->rows[view.sequence];
+  const ModelConfig& config = lines_.config();
+  const SiteKind kind = view.site.kind;
+  std::vector<float>* whole = kind == query_site(config) ? &rows.queries
+                              : kind == key_site(config) ? &rows.keys
+                              : kind == SiteKind::v      ? &rows.values
+                                                         : nullptr;
+  if (whole != nullptr) {
+    whole->clear();
     for (std::int64_t r = 0; r < view.values.rows; ++r) {
-      rows.values.insert(rows.values.end(), view.values.row(r),
-                         view.values.row(r) + view.values.cols);
+      whole->insert(whole->end(), view.values.row(r), view.values.row(r) + view.values.cols);
     }
     return;
   }
   for (const std::size_t i : own->second) {
-    const std::int64_t position = targets_[i].position, r = position - view.first_position;
-    if (r < 0 || r >= view.values.rows) continue;
-    auto& row = view.site.kind == SiteKind::pattern ? rows.pattern[position][view.head]
-                                                    : rows.at[view.site.kind][position];
-    row.assign(view.values.row(r), view.values.row(r) + view.values.cols);
+    const float* row = view.values.row(targets()[i].position);
+    rows.at[kind][targets()[i].position].assign(row, row + view.values.cols);
   }
-  if (view.site.kind == SiteKind::resid_post) finish(view.site.block, view.sequence);
+  if (kind == SiteKind::resid_post) finish(view.site.block, view.sequence);
 }
 
 const float* Origin::row_of(const Rows& rows, SiteKind kind, std::int64_t position) const {
@@ -106,11 +159,23 @@ const float* Origin::row_of(const Rows& rows, SiteKind kind, std::int64_t positi
   return row == site->second.end() ? nullptr : row->second.data();
 }
 
+// What a norm behind a branch (Gemma 2, OLMo 2: RMS norms) multiplies every term with; 1 without.
+double Origin::branch_scale(int block, const char* norm, SiteKind scale_site,
+                            const OriginTarget& target, const Rows& rows) const {
+  const float* divisor = row_of(rows, scale_site, target.position);
+  if (divisor == nullptr) return 1.0;
+  const std::vector<float> weight = lines_.vector(weight_name(block, norm));
+  const double offset = lines_.config().norm_weight_offset;
+  const double factor =
+      weight.empty() ? 1.0 : offset + weight.at(static_cast<std::size_t>(target.dimension));
+  return factor / static_cast<double>(divisor[0]);
+}
+
 // The block is done with this sequence: its targets' steps, then the rows are forgotten.
 void Origin::finish(int block, std::int64_t sequence) {
-  const Rows& rows = rows_.at(sequence);
-  for (const std::size_t i : by_sequence_.at(sequence)) {
-    const OriginTarget& target = targets_[i];
+  const Rows& rows = shared_->rows.at(sequence);
+  for (const std::size_t i : shared_->by_sequence.at(sequence)) {
+    const OriginTarget& target = targets()[i];
     const auto at = [&](SiteKind kind) {
       const float* row = row_of(rows, kind, target.position);
       return row == nullptr ? 0.0 : static_cast<double>(row[target.dimension]);
@@ -129,7 +194,7 @@ void Origin::finish(int block, std::int64_t sequence) {
     detail_heads(block, target, rows, step);
   }
   lines_.clear();
-  rows_.erase(sequence);
+  shared_->rows.erase(sequence);
 }
 
 void Origin::detail_mlp(int block, const OriginTarget& target, const Rows& rows, OriginStep& step) {
@@ -151,7 +216,7 @@ void Origin::detail_mlp(int block, const OriginTarget& target, const Rows& rows,
     sum += detail->contribution(n);
     largest = std::max(largest, std::abs(detail->contribution(n)));
   }
-  detail->scale = branch_scale(step.mlp, sum, has_branch_norms(lines_.config()));
+  detail->scale = branch_scale(block, "ln2_post.w", SiteKind::ln2_post_scale, target, rows);
   detail->bias *= detail->scale;
   detail->closure = closure_of(step.mlp, sum * detail->scale, largest * std::abs(detail->scale));
   detail_inputs(block, target, rows, *detail);
@@ -161,7 +226,7 @@ void Origin::detail_mlp(int block, const OriginTarget& target, const Rows& rows,
 // What makes the neurons that write most fire: the inputs of their gate and up projections.
 void Origin::detail_inputs(int block, const OriginTarget& target, const Rows& rows,
                            MlpDetail& detail) {
-  const float* x = row_of(rows, SiteKind::ln2_out, target.position);
+  const float* x = row_of(rows, mlp_input_site(lines_.config()), target.position);
   if (x == nullptr) return;
   std::vector<std::size_t> order(detail.value.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -235,7 +300,7 @@ void Origin::detail_heads(int block, const OriginTarget& target, const Rows& row
     largest = std::max(largest, std::abs(head.contribution));
     detail->heads.push_back(std::move(head));
   }
-  detail->scale = branch_scale(step.attention, sum, has_branch_norms(config));
+  detail->scale = branch_scale(block, "ln1_post.w", SiteKind::ln1_post_scale, target, rows);
   detail->bias *= detail->scale;
   for (HeadsDetail::Head& head : detail->heads) {
     head.contribution *= detail->scale;

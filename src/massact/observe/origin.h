@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "massact/observe/weight_lines.h"
-#include "massact/run/observer.h"
+#include "massact/run/plan.h"
 
 namespace massact::observe {
 
@@ -68,16 +68,15 @@ struct OriginStep {
   std::unique_ptr<HeadsDetail> heads_detail;
 };
 
-/// Attach to `sites_for` of the model. Follows the targets of stream 0.
+/// Follows its targets in stream 0, through all blocks.
 class Origin final : public Observer {
  public:
-  Origin(const Model& model, std::vector<OriginTarget> targets);
-
-  static std::vector<Site> sites_for(const ModelConfig& config, int last_block);
+  /// Watches everything it needs in `plan`, which owns it.
+  static const Origin& attach(Plan& plan, std::vector<OriginTarget> targets);
 
   void observe(const SiteView& view, Threads& threads) override;
 
-  const std::vector<OriginTarget>& targets() const { return targets_; }
+  const std::vector<OriginTarget>& targets() const { return shared_->targets; }
   /// By target, then by block.
   const std::vector<std::vector<OriginStep>>& steps() const { return steps_; }
 
@@ -85,22 +84,31 @@ class Origin final : public Observer {
   const std::string& mlp_reason() const { return mlp_reason_; }
 
  private:
-  // Rows of one sequence's targets in the current block, until its last site.
+  // What is kept of one sequence in the current block, until its last site: its targets' rows by
+  // site and position, whole queries, keys and values, and the targets' attention by position and
+  // head.
   struct Rows {
-    std::map<SiteKind, std::map<std::int64_t, std::vector<float>>> at;           // by position
-    std::vector<float> values;                                                   // [T, G * c]
-    std::map<std::int64_t, std::map<std::int64_t, std::vector<float>>> pattern;  // position, head
+    std::map<SiteKind, std::map<std::int64_t, std::vector<float>>> at;
+    std::vector<float> queries, keys, values;
+    std::map<std::int64_t, std::map<std::int64_t, std::vector<float>>> pattern;
   };
+  struct Shared {
+    std::vector<OriginTarget> targets;
+    std::map<std::int64_t, std::vector<std::size_t>> by_sequence;  // numbers of targets
+    std::map<std::int64_t, Rows> rows;                             // by sequence
+  };
+  class Patterns;  // computes the targets' rows of attention
 
+  Origin(const Model& model, std::shared_ptr<Shared> shared);
   void finish(int block, std::int64_t sequence);
   void detail_mlp(int block, const OriginTarget& target, const Rows& rows, OriginStep& step);
   void detail_inputs(int block, const OriginTarget& target, const Rows& rows, MlpDetail& detail);
   void detail_heads(int block, const OriginTarget& target, const Rows& rows, OriginStep& step);
   const float* row_of(const Rows& rows, SiteKind kind, std::int64_t position) const;
+  double branch_scale(int block, const char* norm, SiteKind scale_site, const OriginTarget& target,
+                      const Rows& rows) const;
 
-  std::vector<OriginTarget> targets_;
-  std::map<std::int64_t, std::vector<std::size_t>> by_sequence_;
-  std::map<std::int64_t, Rows> rows_;  // by sequence
+  std::shared_ptr<Shared> shared_;
   std::vector<std::vector<OriginStep>> steps_;
   WeightLines lines_;
   std::string mlp_reason_;

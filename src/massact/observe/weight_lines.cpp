@@ -13,24 +13,7 @@ float element(const ops::WeightSlice& slice, std::int64_t index) {
   return value;
 }
 
-}  // namespace
-
-const ops::WeightSlice& WeightLines::slice_of(const std::string& canonical) {
-  auto found = matrices_.find(canonical);
-  if (found == matrices_.end()) {
-    found = matrices_.emplace(canonical, model_.weights().matrix(canonical)).first;
-  }
-  return found->second.slice;
-}
-
-bool WeightLines::is_transposed(const std::string& canonical) {
-  return slice_of(canonical).in_stride != 1;
-}
-
-std::vector<float> WeightLines::of_output(const std::string& canonical, std::int64_t output) {
-  const ops::WeightSlice& slice = slice_of(canonical);
-  require(output >= 0 && output < slice.out, canonical, "expected an output below {}, got {}",
-          slice.out, output);
+std::vector<float> line_of(const ops::WeightSlice& slice, std::int64_t output) {
   std::vector<float> line(static_cast<std::size_t>(slice.in));
   const std::int64_t first = output * slice.out_stride;
   if (slice.in_stride == 1) {
@@ -43,6 +26,32 @@ std::vector<float> WeightLines::of_output(const std::string& canonical, std::int
     line[static_cast<std::size_t>(i)] = element(slice, first + i * slice.in_stride);
   }
   return line;
+}
+
+}  // namespace
+
+const BoundWeights::Matrix& WeightLines::matrix_of(const std::string& canonical) {
+  auto found = matrices_.find(canonical);
+  if (found == matrices_.end()) {
+    found = matrices_.emplace(canonical, model_.weights().matrix(canonical)).first;
+  }
+  return found->second;
+}
+
+bool WeightLines::is_transposed(const std::string& canonical) {
+  return matrix_of(canonical).slices.front().in_stride != 1;
+}
+
+std::vector<float> WeightLines::of_output(const std::string& canonical, std::int64_t output) {
+  // Parts of a fused projection lie one after the other along the outputs.
+  std::int64_t first_output = 0;
+  for (const ops::WeightSlice& slice : matrix_of(canonical).slices) {
+    if (output >= first_output && output < first_output + slice.out) {
+      return line_of(slice, output - first_output);
+    }
+    first_output += slice.out;
+  }
+  fail(canonical, "expected an output below {}, got {}", first_output, output);
 }
 
 float WeightLines::bias_at(const std::string& canonical, std::int64_t index) const {

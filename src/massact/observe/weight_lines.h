@@ -32,7 +32,7 @@ class WeightLines {
   void clear() { matrices_.clear(); }
 
  private:
-  const ops::WeightSlice& slice_of(const std::string& canonical);
+  const BoundWeights::Matrix& matrix_of(const std::string& canonical);
 
   Model model_;
   std::map<std::string, BoundWeights::Matrix> matrices_;

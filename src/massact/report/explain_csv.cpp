@@ -72,8 +72,8 @@ std::string findings_csv(const ExplainResult& result) {
   for (const ExplainFinding& f : result.findings) {
     for (const ExplainLayerValue& layer : f.layers) {
       add(out, "{},{},{},{},{},{},{},{},{}\n", f.number, f.finding.dimension,
-          f.finding.position_class, csv_text(f.finding.token), name_of(f.finding.label), layer.layer,
-          layer.value, layer.attention, layer.mlp);
+          f.finding.position_class, csv_text(f.finding.token), name_of(f.finding.label),
+          layer.layer, layer.value, layer.attention, layer.mlp);
     }
   }
   return out;

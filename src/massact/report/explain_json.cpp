@@ -3,6 +3,7 @@
 #include "massact/report/eval_json.h"
 #include "massact/report/explain_maps.h"
 #include "massact/report/explain_report.h"
+#include "massact/report/origin.h"
 #include "massact/report/version.h"
 
 namespace massact {
@@ -290,6 +291,7 @@ Json explain_to_json(const ExplainResult& result, std::string_view model_hash, b
           {"massact_version", version()},
           {"model", model_json(result, model_hash)},
           {"run", run_json(result)},
+          {"origin", origin_json()},
           {"found",
            {{"rule", result.found.rule.to_string()},
             {"asked_rule", result.asked_rule.to_string()},
@@ -340,6 +342,15 @@ std::string explain_plan_text(const ExplainResult& result) {
   const Json plan = {
       {"schema", "massact.edit-plan"}, {"schema_version", 1}, {"variants", std::move(variants)}};
   return plan.dump(1) + "\n";
+}
+
+std::vector<ResultFile> explain_files(const ExplainResult& result, std::string json) {
+  std::vector<ResultFile> files = explain_csv_files(result);
+  const std::string plan = explain_plan_text(result);
+  if (!plan.empty()) files.push_back({"explain-plan.json", plan});
+  for (ResultFile& file : explain_map_files(result)) files.push_back(std::move(file));
+  files.push_back({"explain.json", std::move(json)});
+  return files;
 }
 
 }  // namespace massact

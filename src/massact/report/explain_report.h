@@ -35,4 +35,7 @@ std::string explain_plan_text(const ExplainResult& result);
 /// The maps as arrays and pictures.
 std::vector<ResultFile> explain_map_files(const ExplainResult& result);
 
+/// All files that an explanation leaves in its directory. `json` is the text of explain.json.
+std::vector<ResultFile> explain_files(const ExplainResult& result, std::string json);
+
 }  // namespace massact

@@ -145,6 +145,13 @@ void add_findings(const ExplainResult& result, Page& page) {
         name_of(f.finding.label), f.finding.first_layer, f.finding.last_layer,
         signed_number(f.finding.mean), f.finding.peak_layer, number(f.finding.ratio), page.times(),
         f.traced.size());
+    if (f.traced.empty()) {
+      page.paragraph(
+          text +
+          fmt::format(" Its tokens lie deep in the text: --finding {} follows it.", f.number));
+      page.gap();
+      continue;
+    }
     if (f.birth) {
       text += " " + write_in_words(*f.birth, "writes", result.config.gated_mlp, page);
     } else {

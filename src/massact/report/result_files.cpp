@@ -11,6 +11,7 @@
 #include "massact/io/json.h"
 #include "massact/report/ablate_report.h"
 #include "massact/report/attention_maps.h"
+#include "massact/report/explain_report.h"
 #include "massact/report/scan_json.h"
 #include "massact/report/scan_window_json.h"
 
@@ -39,7 +40,8 @@ constexpr std::array<Part, 4> kParts = {{
      "scan", &ModelResults::window},
     {"ablate.json", "the ablation", kAblateSchema, kAblateSchemaVersion, "ablate",
      &ModelResults::ablate},
-    {"explain.json", "the explanation", "massact.explain", 1, "explain", &ModelResults::explain},
+    {"explain.json", "the explanation", kExplainSchema, kExplainSchemaVersion, "explain",
+     &ModelResults::explain},
 }};
 
 // Why a file's version cannot be used and what to do, or nothing if it can.

@@ -165,6 +165,10 @@ class Explanation {
     if (!found.scalars.empty()) result.label = found.label;
     result.findings =
         trace_findings(context_, chosen_findings(found, context_.options.finding, result.warnings));
+    if (context_.model.config().norm_placement == NormPlacement::after_sum) {
+      result.warnings.emplace_back(
+          "this model normalises the stream behind each sum: writes do not add up to values");
+    }
     result.super_weights = super_weights_of(context_, *sweep_->extremes);
     result.massive_weights = massive_weights_of(context_, result.findings);
     result.trajectory = paths_of(*sweep_->path);

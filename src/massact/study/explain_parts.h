@@ -23,9 +23,10 @@ struct Context {
   std::int64_t calibration_end = 0;  ///< sequences from it on are kept for the test
 };
 
-/// Step 1: follows the findings' scalars through the layers.
+/// Step 1: follows the findings' scalars through the layers. Findings whose tokens lie too deep in
+/// their texts are left as they are.
 std::vector<ExplainFinding> trace_findings(const Context& context,
-                                           const std::vector<ExplainFinding>& findings);
+                                           std::vector<ExplainFinding> findings);
 
 /// Step 1: the largest entries of down projections, and the neurons behind the births.
 std::vector<SuperWeight> super_weights_of(const Context& context,

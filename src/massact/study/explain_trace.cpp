@@ -17,6 +17,8 @@ namespace {
 
 constexpr std::size_t kTopNeurons = 8;
 constexpr std::size_t kTopSources = 4;
+/// The trace reads at most one token in so many of the corpus (but one whole sequence if need be).
+constexpr std::int64_t kTraceShare = 16;
 /// Massive weights: neurons with at least this share of a birth.
 constexpr double kMassiveShare = 0.05;
 
@@ -24,45 +26,71 @@ using observe::HeadsDetail;
 using observe::MlpDetail;
 using observe::OriginStep;
 
-// The first scalars of a finding, of different sequences: the cheapest to follow.
-std::vector<FindingValue> scalars_to_follow(const Finding& finding, std::int64_t count) {
-  std::vector<FindingValue> values = finding.values;
-  std::stable_sort(values.begin(), values.end(),
-                   [](const auto& a, const auto& b) { return a.position < b.position; });
-  std::vector<FindingValue> chosen;
-  std::set<std::int64_t> sequences;
-  for (const FindingValue& value : values) {
-    if (std::ssize(chosen) == count) break;
-    if (sequences.insert(value.sequence).second) chosen.push_back(value);
-  }
-  return chosen;
-}
-
-// The sequences of the run, and where a traced scalar is in them.
+// The texts of the trace: of each sequence its beginning, up to the furthest scalar that is
+// followed.
 class TraceTexts {
  public:
   explicit TraceTexts(const Context& context) : context_(context) {}
 
-  /// The run's sequence in which `position` of `sequence` can be followed.
-  std::int64_t add(std::int64_t sequence, std::int64_t position) {
-    const auto [it, is_new] = numbers_.try_emplace({sequence, position}, std::ssize(texts_));
-    if (is_new) {
-      const ModelConfig& config = context_.model.config();
-      const Plan::Tokens& all = context_.sequences[static_cast<std::size_t>(sequence)];
-      // Rotary frequencies that depend on the length need the whole text.
-      const std::int64_t needed =
-          config.rope.depends_on_length() ? std::ssize(all) : position + 1 - config.prefix_rows();
-      texts_.emplace_back(all.begin(), all.begin() + std::max<std::int64_t>(needed, 1));
-    }
-    return it->second;
+  /// Tokens more that following this position would cost.
+  std::int64_t growth(const FindingValue& value) const {
+    const auto it = lengths_.find(value.sequence);
+    const std::int64_t known = it == lengths_.end() ? 0 : it->second;
+    return std::max<std::int64_t>(0, needed(value) - known);
   }
-  std::vector<Plan::Tokens> texts() const { return texts_; }
+  void add(const FindingValue& value) {
+    tokens_ += growth(value);
+    std::int64_t& length = lengths_[value.sequence];
+    length = std::max(length, needed(value));
+  }
+  std::int64_t tokens() const { return tokens_; }
+
+  /// The run's number of a corpus sequence.
+  std::int64_t number_of(std::int64_t sequence) const {
+    return std::distance(lengths_.begin(), lengths_.find(sequence));
+  }
+  std::vector<Plan::Tokens> texts() const {
+    std::vector<Plan::Tokens> texts;
+    for (const auto& [sequence, length] : lengths_) {
+      const Plan::Tokens& all = context_.sequences[static_cast<std::size_t>(sequence)];
+      texts.emplace_back(all.begin(), all.begin() + length);
+    }
+    return texts;
+  }
 
  private:
+  std::int64_t needed(const FindingValue& value) const {
+    const ModelConfig& config = context_.model.config();
+    const auto all = std::ssize(context_.sequences[static_cast<std::size_t>(value.sequence)]);
+    // Rotary frequencies that depend on the length need the whole text.
+    if (config.rope.depends_on_length()) return all;
+    return std::clamp<std::int64_t>(value.position + 1 - config.prefix_rows(), 1, all);
+  }
+
   const Context& context_;
-  std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t> numbers_;
-  std::vector<Plan::Tokens> texts_;
+  std::map<std::int64_t, std::int64_t> lengths_;  // by corpus sequence
+  std::int64_t tokens_ = 0;
 };
+
+// Scalars of a finding in different sequences, the cheapest to follow first, as long as the texts
+// stay within `budget` tokens.
+std::vector<FindingValue> scalars_to_follow(const Finding& finding, std::int64_t count,
+                                            std::int64_t budget, TraceTexts& texts) {
+  std::vector<FindingValue> chosen;
+  std::set<std::int64_t> sequences;
+  while (std::ssize(chosen) < count) {
+    const FindingValue* best = nullptr;
+    for (const FindingValue& value : finding.values) {
+      if (sequences.contains(value.sequence)) continue;
+      if (best == nullptr || texts.growth(value) < texts.growth(*best)) best = &value;
+    }
+    if (best == nullptr || texts.tokens() + texts.growth(*best) > budget) break;
+    texts.add(*best);
+    sequences.insert(best->sequence);
+    chosen.push_back(*best);
+  }
+  return chosen;
+}
 
 // One finding's part of the trace: its targets' steps.
 class FindingTrace {
@@ -289,33 +317,43 @@ class FindingTrace {
 }  // namespace
 
 std::vector<ExplainFinding> trace_findings(const Context& context,
-                                           const std::vector<ExplainFinding>& findings) {
-  std::vector<ExplainFinding> result = findings;
+                                           std::vector<ExplainFinding> findings) {
   TraceTexts texts(context);
-  std::vector<observe::OriginTarget> targets;
-  std::vector<std::vector<std::size_t>> of_finding;
-  for (ExplainFinding& finding : result) {
-    auto& own = of_finding.emplace_back();
-    for (const FindingValue& value : scalars_to_follow(finding.finding, context.options.traced)) {
-      own.push_back(targets.size());
-      targets.push_back({texts.add(value.sequence, value.position), value.position,
-                         finding.finding.dimension, static_cast<double>(value.value)});
-      finding.traced.push_back({value.sequence, value.position,
-                                context.labels->token_text(value.sequence, value.position),
-                                static_cast<double>(value.value)});
+  std::int64_t longest = 0, all = 0;
+  for (const Plan::Tokens& tokens : context.sequences) {
+    longest = std::max<std::int64_t>(longest, std::ssize(tokens));
+    all += std::ssize(tokens);
+  }
+  const std::int64_t budget = std::max(longest, all / kTraceShare);
+  std::vector<std::vector<FindingValue>> followed;
+  // One scalar of each finding comes before more of any.
+  for (const std::int64_t count : {std::int64_t{1}, context.options.traced}) {
+    followed.clear();
+    for (const ExplainFinding& finding : findings) {
+      followed.push_back(scalars_to_follow(finding.finding, count, budget, texts));
     }
   }
-  if (targets.empty()) return result;
-  const ModelConfig& config = context.model.config();
-  Plan plan(context.model, texts.texts());
-  const auto& origin =
-      plan.observe(observe::Origin::sites_for(config, static_cast<int>(config.layers) - 1),
-                   observe::Origin(context.model, std::move(targets)));
-  run(plan, context.options.run, context.progress);
-  for (std::size_t i = 0; i < result.size(); ++i) {
-    if (!of_finding[i].empty()) FindingTrace(context, origin, of_finding[i], result[i]).fill();
+  std::vector<observe::OriginTarget> targets;
+  std::vector<std::vector<std::size_t>> of_finding;
+  for (std::size_t i = 0; i < findings.size(); ++i) {
+    auto& own = of_finding.emplace_back();
+    for (const FindingValue& value : followed[i]) {
+      own.push_back(targets.size());
+      targets.push_back({texts.number_of(value.sequence), value.position,
+                         findings[i].finding.dimension, static_cast<double>(value.value)});
+      findings[i].traced.push_back({value.sequence, value.position,
+                                    context.labels->token_text(value.sequence, value.position),
+                                    static_cast<double>(value.value)});
+    }
   }
-  return result;
+  if (targets.empty()) return findings;
+  Plan plan(context.model, texts.texts());
+  const observe::Origin& origin = observe::Origin::attach(plan, std::move(targets));
+  run(plan, context.options.run, context.progress);
+  for (std::size_t i = 0; i < findings.size(); ++i) {
+    if (!of_finding[i].empty()) FindingTrace(context, origin, of_finding[i], findings[i]).fill();
+  }
+  return findings;
 }
 
 std::vector<SuperWeight> super_weights_of(const Context& context,

@@ -212,7 +212,7 @@ void SumScores(const ScoreBlock& block, const AttentionOptions& options, ScoreMo
       std::fill(s + block.columns.first, s + block.columns.last, 0.0f);
       continue;
     }
-    adjust_row(s, steps, options, block.alibi_slope, block.first_key - query);
+    adjust_row(s, steps, options, block.alibi_slope, block.first_key, query);
     std::fill(s + steps.first, s + visible.first, kMasked);
     std::fill(s + visible.last, s + steps.last, kMasked);
     // A sum of 0: nothing is visible but -inf, whose weight is 0.

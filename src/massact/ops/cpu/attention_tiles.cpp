@@ -357,18 +357,19 @@ void Attention::sum_queries(const Tile& tile, const PackedSequence& s, ScoreMode
 void Attention::check_closure(const Tile& tile, const PackedSequence& s, ScoreMode mode) const {
   const std::int64_t c = kernel_.head_size(), r = tile.rows - 1;
   const std::int64_t query = tile.first_query + r, row = s.rows.first + query;
-  const float* q = tile.queries.row(r);
-  const float slope = options_.alibi_slopes.empty()
-                          ? 0.0f
-                          : options_.alibi_slopes[static_cast<std::size_t>(tile.head)];
+  const auto sequence = [&](ConstFloatMatrix x) {
+    return x.slice_rows(s.rows.first, s.rows.count);
+  };
+  const std::int64_t slots = options_.has_slot() ? 1 : 0;
+  std::vector<float> scores(static_cast<std::size_t>(slots + s.rows.count));
+  attention_scores(sequence(q_), sequence(k_), options_, tile.head, query,
+                   {scores.data(), 1, std::ssize(scores)});
   std::vector<float> rest(static_cast<std::size_t>(c)), slot(rest);
-  const VisibleKeys keys = visible_keys(options_, query, s.rows.count);
-  for (std::int64_t j = keys.first; j < keys.last; ++j) {
+  for (std::int64_t j = 0; j < s.rows.count; ++j) {
     const std::int64_t key_row = s.rows.first + j;
+    const float score = scores[static_cast<std::size_t>(slots + j)];
+    if (score == kMasked) continue;
     if (!sums_->chosen.empty() && sums_->chosen[static_cast<std::size_t>(key_row)] != 0) continue;
-    float score = options_.scale * dot(q, k_.row(key_row) + tile.kv_head * c, c);
-    if (options_.soft_cap > 0) score = options_.soft_cap * std::tanh(score / options_.soft_cap);
-    score += slope * static_cast<float>(j - query);
     // A key's weight follows from its score as the slot's does.
     add_scaled_row(v_.row(key_row) + tile.kv_head * c,
                    slot_weight(score, tile.maximum[r], tile.sum[r], mode), c, rest.data());

@@ -1,30 +1,35 @@
-// The pipeline of a BPE tokenizer: added tokens, normaliser, pre-tokenizer, model, and back.
+// The pipeline of a tokenizer: added tokens, normaliser, pre-tokenizer, model, and back.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "massact/text/added_tokens.h"
-#include "massact/text/bpe.h"
 #include "massact/text/normalizer.h"
 #include "massact/text/pre_tokenizer.h"
 #include "massact/text/tokenizer.h"
+#include "massact/text/word_model.h"
 
 namespace massact {
 
 /// How ids become text again.
 struct DecodeOptions {
-  std::string space_mark;          // replaced by a space; empty: none
+  // In every piece, the first is replaced by the second (not empty), in this order.
+  std::vector<std::pair<std::string, std::string>> replacements = {};
+  bool byte_characters = false;    // pieces are written in GPT-2's visible characters
   bool byte_tokens = false;        // `<0x0A>` stands for its byte
   bool strip_first_space = false;  // one space is dropped from the start of the text
+  std::string word_end = "";       // pieces that end so stand before a space ("</w>")
+  std::string inner_prefix = "";   // pieces that begin so stand behind no space ("##")
 };
 
-/// The parts of a BpeTokenizer, from whatever file they were read.
-struct BpeTokenizerParts {
-  BpeModel model;
+/// The parts of a PipelineTokenizer, from whatever file they were read.
+struct TokenizerParts {
+  std::unique_ptr<const WordModel> model;
   std::vector<AddedToken> added_tokens;
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
@@ -35,9 +40,9 @@ struct BpeTokenizerParts {
 };
 
 /// See Tokenizer; the order of work is HF tokenizers'.
-class BpeTokenizer final : public Tokenizer {
+class PipelineTokenizer final : public Tokenizer {
  public:
-  explicit BpeTokenizer(BpeTokenizerParts parts);
+  explicit PipelineTokenizer(TokenizerParts parts);
 
   std::int64_t vocab_size() const override { return vocab_size_; }
   Encoding encode(std::string_view text, std::int64_t enough = kAllTokens) const override;
@@ -54,8 +59,9 @@ class BpeTokenizer final : public Tokenizer {
   std::size_t block_end(std::string_view section, std::size_t begin) const;
   bool encode_piece(const AlignedText& piece, Run& run) const;
   std::string token_bytes(std::int32_t id) const;
+  std::string piece_bytes(std::string text) const;
 
-  BpeTokenizerParts parts_;
+  TokenizerParts parts_;
   AddedTokens raw_tokens_;         // looked for in the text as it is
   AddedTokens normalized_tokens_;  // looked for in the normalised text
   std::unordered_map<std::int32_t, std::string> other_text_;
