@@ -17,6 +17,7 @@ class Validator {
                                                  "$defs",
                                                  "$ref",
                                                  "title",
+                                                 "description",
                                                  "type",
                                                  "const",
                                                  "enum",

@@ -16,12 +16,14 @@ scan() {
 
 reports=
 if [ -f models/mini-llama/config.json ]; then
-  scan mini-llama models/mini-llama
-  if [ -f models/mini-llama-eab/config.json ]; then
-    echo
-    echo "The same model trained with an explicit attention bias:"
-    scan mini-llama-eab models/mini-llama-eab
-  fi
+  echo
+  echo "A model of this project, and its twin trained with an explicit attention bias (EAB), by the"
+  echo "strict rule, which asks for |h| > 100 and 1,000 x the median, and by the auto rule, which"
+  echo "looks for a gap:"
+  for rule in strict auto; do
+    scan mini-llama-$rule models/mini-llama --rule $rule
+    scan mini-llama-eab-$rule models/mini-llama-eab --rule $rule
+  done
 elif [ -f "${MASSACT_SHARED:-}/data/stories260K/stories260K.bin" ]; then
   scan stories260K "$MASSACT_SHARED/data/stories260K/stories260K.bin"
 fi
@@ -37,3 +39,10 @@ reports="$reports  massact-out/planted/ablate.json"
 
 echo
 echo "Reports (JSON, with CSV tables beside them):$reports"
+
+if [ -f models/mini-llama/config.json ] && [ -f models/mini-llama-eab/config.json ]; then
+  echo
+  echo "All of it as pictures: the shipped models side by side, one page for any browser."
+  echo "\$ massact report models/mini-llama models/mini-llama-eab --out massact-out/report"
+  "$program" report models/mini-llama models/mini-llama-eab --out massact-out/report --quiet
+fi

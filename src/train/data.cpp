@@ -44,11 +44,20 @@ void Dataset::fill(const TokenFile& file, std::int64_t start, bool bos, std::int
   }
 }
 
+void Dataset::require_length(std::int64_t length) const {
+  require(train_.size() > length, "train.bin",
+          "expected more than {} tokens (one sequence), got {} (more text, or a smaller --context)",
+          length, train_.size());
+  require(val_.size() > length, "val.bin",
+          "expected more than {} tokens (one sequence), got {} (more text, a larger --val-fraction "
+          "of prepare, or a smaller --context)",
+          length, val_.size());
+}
+
 Batch Dataset::train_batch(std::uint64_t seed, std::int64_t first, std::int64_t count,
                            std::int64_t length, bool bos) const {
+  require_length(length);
   const std::int64_t places = train_.size() - length;
-  require(places >= 1, "train.bin", "expected more than {} tokens (one sequence), got {}", length,
-          train_.size());
   Batch batch{at::empty({count, length}, at::kLong), at::empty({count, length}, at::kLong)};
   for (std::int64_t i = 0; i < count; ++i) {
     const auto random = mix(mix(seed) + static_cast<std::uint64_t>(first + i));

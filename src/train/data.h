@@ -34,6 +34,9 @@ class Dataset {
   /// Tokenizer files that go into checkpoints.
   const std::vector<std::filesystem::path>& tokenizer_files() const { return tokenizer_files_; }
 
+  /// Throws Error unless both texts hold at least one sequence of `length` tokens and its target.
+  void require_length(std::int64_t length) const;
+
   /// Sequences first, first+1, … of the endless shuffled stream that `seed` defines: sequence i
   /// starts at a pseudo-random place of train.bin that depends on (seed, i) only, whatever rank
   /// asks for it. Throws Error if the text is shorter than one sequence.

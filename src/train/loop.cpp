@@ -38,6 +38,7 @@ class Loop {
         store_(options.out),
         device_(options.device),
         step_(start(options)) {
+    data_.require_length(model_.config().context);
     // The first rank writes for all.
     if (world_.is_first()) metrics_.emplace(options.out / "metrics.jsonl", step_);
   }
@@ -112,6 +113,14 @@ class Loop {
     return total;
   }
 
+  [[noreturn]] void fail_diverged(const std::string& what) const {
+    const auto kept = store_.latest();
+    fail("training",
+         "expected a finite loss, got {} (last good checkpoint: {}; try a lower --lr, a longer "
+         "--warmup or a smaller --clip)",
+         what, kept ? kept->string() : "none yet");
+  }
+
   /// One optimiser step. Returns true if any rank was asked to stop.
   bool train_step() {
     model_.parameters().zero_gradients();
@@ -123,11 +132,7 @@ class Loop {
     const double loss = shared[0].item<double>();
     const double norm = clip_gradients(model_.parameters(), config_.clip);
     if (!std::isfinite(loss) || !std::isfinite(norm)) {
-      const auto kept = store_.latest();
-      fail("training",
-           "expected a finite loss, got loss {} and gradient norm {} at step {} (last good "
-           "checkpoint: {}; try a lower --lr)",
-           loss, norm, step_ + 1, kept ? kept->string() : "none yet");
+      fail_diverged(fmt::format("loss {} and gradient norm {} at step {}", loss, norm, step_ + 1));
     }
     optimiser_.update(learning_rate(config_, step_), step_);
     ++step_;
@@ -168,26 +173,27 @@ class Loop {
     watch_.restart();
   }
 
-  void report_evaluation() {
+  /// Mean loss and number of the first `count` held-out chunks (fewer in a short text).
+  std::pair<double, std::int64_t> evaluate(std::int64_t count) const {
     const at::NoGradGuard no_grad;
     double total = 0;
     std::int64_t sequences = 0;
-    while (sequences < config_.eval_sequences) {
-      const Batch batch = to_device(
-          data_.val_batch(sequences, std::min(kEvalBatch, config_.eval_sequences - sequences),
-                          model_.config().context, config_.bos));
+    while (sequences < count) {
+      const Batch batch =
+          to_device(data_.val_batch(sequences, std::min(kEvalBatch, count - sequences),
+                                    model_.config().context, config_.bos));
       const auto n = batch.inputs.size(0);
       if (n == 0) break;
       total += forward(batch).item<double>() * double(n);
       sequences += n;
     }
-    require(sequences > 0, "val.bin", "expected at least one chunk of {} tokens, got {} tokens",
-            model_.config().context, data_.val_tokens());
-    record({{"kind", "eval"},
-            {"step", step_},
-            {"loss", total / double(sequences)},
-            {"sequences", sequences}});
-    log_(fmt::format("step {}: validation loss {:.4f}", step_, total / double(sequences)));
+    return {total / double(sequences), sequences};
+  }
+
+  void report_evaluation() {
+    const auto [loss, sequences] = evaluate(config_.eval_sequences);
+    record({{"kind", "eval"}, {"step", step_}, {"loss", loss}, {"sequences", sequences}});
+    log_(fmt::format("step {}: validation loss {:.4f}", step_, loss));
     watch_.restart();
   }
 
@@ -211,7 +217,13 @@ class Loop {
     watch_.restart();
   }
 
+  /// Only weights that give a finite loss: the step that destroyed them shows in the next one's
+  /// loss, after they would have been saved.
   void save() {
+    const double loss = evaluate(1).first;
+    if (!std::isfinite(loss)) {
+      fail_diverged(fmt::format("validation loss {} after step {}", loss, step_));
+    }
     if (world_.is_first()) {
       store_.save(model_, optimiser_, state(), static_cast<int>(data_.bos_id()),
                   data_.tokenizer_files());

@@ -2,24 +2,33 @@
 #include <ATen/Parallel.h>
 #include <malloc.h>
 
-#include <CLI/CLI.hpp>
-#include <csignal>
-#include <cstdio>
 #include <string_view>
 
 #include "massact/base/error.h"
-#include "massact/base/interrupt.h"
 #include "massact/base/threads.h"
+#include "massact/cli/default_text.h"
+#include "massact/io/atomic_file.h"
 #include "train/export.h"
 #include "train/logits.h"
 #include "train/loop.h"
 #include "train/prepare_program.h"
 #include "train/presets.h"
+#include "train/program.h"
 
 namespace {
 
 using namespace massact;
 using namespace massact::train;
+
+constexpr const char* kProgram = "massact-train";
+constexpr int kInterruptedStatus = 130;
+constexpr const char* kFooter = R"(
+Examples:
+  massact-train run --preset smoke
+  massact-train prepare --text books/*.txt --out data
+  massact-train run --preset mini-llama --data data --out run
+  massact-train export --checkpoint run/latest --out model --bf16
+  massact scan run/latest)";
 
 /// Keeps large temporaries in the heap: by default glibc maps and unmaps every block above 128 KiB
 /// afresh, which makes elementwise operations several times slower.
@@ -29,10 +38,9 @@ void keep_large_blocks() {
   mallopt(M_TOP_PAD, 64 << 20);
 }
 
-void say(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
-
 struct RunFlags {
   RunOptions options;
+  std::string preset;
   std::vector<std::string> texts;
   std::int64_t vocab_size = 2048;
   std::string architecture;
@@ -44,25 +52,49 @@ struct RunFlags {
 
 void apply_preset(RunFlags& flags, const std::string& name) {
   const Preset& preset = find_preset(name);
+  flags.preset = name;
   flags.options.model = preset.model;
   flags.options.train = preset.train;
   flags.vocab_size = preset.vocab_size;
 }
 
-/// `--text` prepares into OUT/data, once.
+/// `--text` prepares into OUT/data, once. The smoke preset can do without: it takes the text that
+/// massact scans by default.
 void prepare_beside(RunFlags& flags) {
   auto& o = flags.options;
-  if (flags.texts.empty() == o.data.empty()) {
-    fail_usage("--data", "expected either --data (from prepare) or --text");
+  if (!o.data.empty() && !flags.texts.empty()) {
+    fail_usage("--data", "expected either --data (from prepare) or --text, got both");
   }
   if (!o.data.empty()) return;
   o.data = o.out / "data";
   if (std::filesystem::exists(o.data / "data.json")) return;
   std::vector<std::string> arguments{"--out", o.data.string(), "--vocab-size",
-                                     std::to_string(flags.vocab_size), "--text"};
+                                     std::to_string(flags.vocab_size)};
+  if (flags.texts.empty()) {
+    if (flags.preset != kSmokePreset) {
+      fail_usage("--data", "expected --data (from prepare) or --text, got neither");
+    }
+    std::filesystem::create_directories(o.data);
+    flags.texts = {(o.data / "text.txt").string()};
+    write_file_atomically(flags.texts[0], default_text());
+    // A short text: hold out enough for one sequence.
+    arguments.insert(arguments.end(), {"--val-fraction", "0.1"});
+  }
+  arguments.push_back("--text");
   arguments.insert(arguments.end(), flags.texts.begin(), flags.texts.end());
   const int status = run_prepare_program(arguments);
+  if (status == kInterruptedStatus) throw Interrupted();
   require(status == 0, "--text", "expected to prepare the text, got exit status {}", status);
+}
+
+/// libtorch's errors carry a stack trace for its developers.
+template <typename Work>
+void without_stack_trace(const Work& work) {
+  try {
+    work();
+  } catch (const c10::Error& error) {
+    fail("libtorch", "{}", error.what_without_backtrace());
+  }
 }
 
 void run_command(RunFlags& flags) {
@@ -72,7 +104,8 @@ void run_command(RunFlags& flags) {
   }
   if (!flags.attention.empty()) o.model.attention = parse_attention(flags.attention, "--attention");
   if (o.model.architecture == Architecture::gpt2) o.model.tied = true;
-  o.train.bos = !flags.no_bos;
+  if (flags.no_bos) o.train.bos = false;
+  if (o.out.empty()) o.out = "massact-out/train-" + (flags.preset.empty() ? "run" : flags.preset);
   try {
     o.device = at::Device(flags.device);
   } catch (const c10::Error&) {
@@ -133,13 +166,14 @@ void add_run(CLI::App& app, RunFlags& flags) {
   cmd->add_option("--data", flags.options.data, "Folder written by prepare");
   cmd->add_option("--text", flags.texts, "Text files instead: prepared into OUT/data");
   cmd->add_option("--vocab-size", flags.vocab_size, "With --text: size of the BPE vocabulary");
-  cmd->add_option("--out", flags.options.out, "Folder of the run")->required();
+  cmd->add_option("--out", flags.options.out,
+                  "Folder of the run (default: massact-out/train-PRESET)");
   cmd->add_flag("--resume", flags.options.resume, "Go on from the newest checkpoint in --out");
   cmd->add_option("--device", flags.device, "cpu, cuda, cuda:1, …");
   cmd->add_option("--threads", flags.threads, "0: all CPUs this process may use");
   add_model_flags(*cmd, flags);
   add_train_flags(*cmd, flags);
-  cmd->callback([&flags] { run_command(flags); });
+  cmd->callback([&flags] { without_stack_trace([&] { run_command(flags); }); });
 }
 
 void add_export(CLI::App& app, ExportOptions& o) {
@@ -147,7 +181,7 @@ void add_export(CLI::App& app, ExportOptions& o) {
   cmd->add_option("--checkpoint", o.checkpoint, "RUN/latest")->required();
   cmd->add_option("--out", o.out, "Folder to write")->required();
   cmd->add_flag("--bf16", o.bf16, "Store weights in bfloat16");
-  cmd->callback([&o] { export_checkpoint(o); });
+  cmd->callback([&o] { without_stack_trace([&] { export_checkpoint(o); }); });
 }
 
 void add_logits(CLI::App& app, LogitsOptions& o) {
@@ -155,47 +189,30 @@ void add_logits(CLI::App& app, LogitsOptions& o) {
   cmd->add_option("--checkpoint", o.checkpoint, "RUN/latest, or an exported model")->required();
   cmd->add_option("--ids", o.ids, "Token ids, separated by commas")->required()->delimiter(',');
   cmd->add_option("--out", o.out, "File to write (.npy, float32, tokens x vocabulary)")->required();
-  cmd->callback([&o] { write_logits(o); });
+  cmd->callback([&o] { without_stack_trace([&] { write_logits(o); }); });
 }
 
-int forward_to_prepare(int argc, char** argv) {
-  try {
+int do_line(int argc, char** argv) {
+  // All of the line belongs to the other program, --help included.
+  if (argc > 1 && std::string_view(argv[1]) == "prepare") {
     return run_prepare_program({argv + 2, argv + argc});
-  } catch (const Error& error) {
-    say(error.what());
-    return 1;
   }
+  CLI::App app("Trains GPT-2 and Llama models with every attention variant", kProgram);
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  RunFlags run_flags;
+  ExportOptions export_options;
+  LogitsOptions logits_options;
+  app.add_subcommand("prepare", "Tokenise text files for training");
+  add_run(app, run_flags);
+  add_export(app, export_options);
+  add_logits(app, logits_options);
+  return parse_and_run(app, argc, argv);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   keep_large_blocks();
-  if (argc > 1 && std::string_view(argv[1]) == "prepare") return forward_to_prepare(argc, argv);
-  std::signal(SIGINT, [](int) { request_interrupt(); });
-  std::signal(SIGTERM, [](int) { request_interrupt(); });
-  CLI::App app("Trains GPT-2 and Llama models with every attention variant", "massact-train");
-  app.require_subcommand(1);
-  RunFlags run_flags;
-  ExportOptions export_options;
-  LogitsOptions logits_options;
-  app.add_subcommand("prepare", "Tokenise text files for training (a program of its own)");
-  add_run(app, run_flags);
-  add_export(app, export_options);
-  add_logits(app, logits_options);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  } catch (const UsageError& error) {
-    say(error.what());
-    return 2;
-  } catch (const Interrupted&) {
-    say("stopped; --resume goes on");
-    return 130;
-  } catch (const std::exception& error) {
-    say(error.what());
-    return 1;
-  }
-  return 0;
+  return run_program(kProgram, "stopped; --resume goes on", [&] { return do_line(argc, argv); });
 }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <system_error>
 
 #include "massact/base/error.h"
@@ -24,22 +25,41 @@ namespace fs = std::filesystem;
 constexpr int kTrainerLines = 300000;
 constexpr std::uint64_t kMaxTextBytes = std::uint64_t{4} << 30;
 
+/// The lines of all texts, one text after the other. Given lines and not paths, sentencepiece
+/// writes none into the model.
+class Lines final : public sentencepiece::SentenceIterator {
+ public:
+  explicit Lines(const std::vector<fs::path>& texts) : texts_(texts) { Next(); }
+
+  bool done() const override { return done_; }
+  const std::string& value() const override { return line_; }
+  sentencepiece::util::Status status() const override { return {}; }
+
+  void Next() override {
+    while (!std::getline(text_, line_)) {
+      check_interrupted();
+      done_ = next_text_ == texts_.size();
+      if (done_) return;
+      text_ = std::istringstream(read_text_file(texts_[next_text_++], kMaxTextBytes));
+    }
+  }
+
+ private:
+  const std::vector<fs::path>& texts_;
+  std::size_t next_text_ = 0;
+  std::istringstream text_{std::string()};
+  std::string line_;
+  bool done_ = false;
+};
+
 /// Trains a BPE tokenizer with Llama's conventions: <unk> 0, <s> 1, </s> 2, byte fallback, no
 /// normalisation, so that decoding gives back the text. Returns the names of its files.
 std::vector<std::string> train_tokenizer(const PrepareOptions& options) {
-  std::string inputs;
-  for (const auto& text : options.texts) {
-    require(text.string().find(',') == std::string::npos, text.string(),
-            "expected a path without a comma (sentencepiece's separator)");
-    if (!inputs.empty()) inputs += ",";
-    inputs += text.string();
-  }
-  const fs::path prefix = options.out / "tokenizer";
+  Lines lines(options.texts);
+  std::string model;
   sentencepiece::SetRandomGeneratorSeed(static_cast<unsigned>(options.seed));
   const auto status = sentencepiece::SentencePieceTrainer::Train(
-      {{"input", inputs},
-       {"model_prefix", prefix.string()},
-       {"model_type", "bpe"},
+      {{"model_type", "bpe"},
        {"vocab_size", std::to_string(options.vocab_size)},
        {"byte_fallback", "true"},
        {"character_coverage", "0.9995"},
@@ -50,11 +70,12 @@ std::vector<std::string> train_tokenizer(const PrepareOptions& options) {
        {"input_sentence_size", std::to_string(kTrainerLines)},
        {"shuffle_input_sentence", "true"},
        {"num_threads", "1"},
-       {"minloglevel", "2"}});
+       {"minloglevel", "2"}},
+      &lines, &model);
   require(status.ok(), "prepare",
           "expected a text large enough for a vocabulary of {}, got from sentencepiece: {}",
           options.vocab_size, status.ToString());
-  fs::remove(prefix.string() + ".vocab");
+  write_file_atomically(options.out / "tokenizer.model", model);
   // So that HF's tokenizer does what the engine does: BOS in front, text untouched.
   const nlohmann::json config = {{"tokenizer_class", "LlamaTokenizer"},
                                  {"add_bos_token", true},

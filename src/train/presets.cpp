@@ -27,9 +27,9 @@ Preset mini(std::string name, Architecture architecture, Attention attention) {
 
 Preset smoke() {
   Preset preset;
-  preset.name = "smoke";
+  preset.name = kSmokePreset;
   preset.purpose = "does everything work? A small llama, about 3 minutes on 2 cores";
-  preset.vocab_size = 1024;
+  preset.vocab_size = 512;
   preset.model.layers = 4;
   preset.model.width = 64;
   preset.model.heads = preset.model.kv_heads = 4;

@@ -10,6 +10,8 @@
 
 namespace massact::train {
 
+inline constexpr const char* kSmokePreset = "smoke";
+
 struct Preset {
   std::string name;
   std::string purpose;

@@ -31,3 +31,12 @@ run(${work}/build/find ${golden}/models/planted ${golden}/texts/harbour.txt)
 if(NOT output MATCHES "dimension 19, start token: 900")
   message(FATAL_ERROR "the example did not find the planted massive activation:\n${output}")
 endif()
+
+# The trainer, where it was built: its two programs find each other in the prefix.
+if(EXISTS ${work}/prefix/bin/massact-train)
+  run(${work}/prefix/bin/massact-train prepare --text ${golden}/texts/harbour.txt --vocab-size 400
+      --val-fraction 0.1 --out ${work}/data)
+  if(NOT EXISTS ${work}/data/train.bin)
+    message(FATAL_ERROR "the installed massact-train prepare wrote no train.bin")
+  endif()
+endif()

@@ -34,10 +34,11 @@ namespace fs = std::filesystem;
     setrlimit(RLIMIT_FSIZE, &limit);
     signal(SIGXFSZ, SIG_IGN);  // then writing fails as on a full disk
   }
-  std::vector<char*> argv = {const_cast<char*>(MASSACT_PROGRAM)};
+  const std::string program = settings.program.empty() ? MASSACT_PROGRAM : settings.program;
+  std::vector<char*> argv = {const_cast<char*>(program.c_str())};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
-  execv(MASSACT_PROGRAM, argv.data());
+  execv(program.c_str(), argv.data());
   _exit(127);
 }
 

@@ -19,6 +19,7 @@ struct Outcome {
 };
 
 struct RunSettings {
+  std::string program;                             ///< in place of massact
   std::map<std::string, std::string> environment;  ///< on top of the test's own
   std::string input;                               ///< what it reads from stdin
   std::uint64_t largest_file = 0;  ///< bytes; a disk that is full there. 0: no limit

@@ -2,7 +2,7 @@
 
 Run by hand (it needs torch and transformers, which CI does not install):
 
-    python tests/train/hf_check.py build/release/src/train/massact-train SCRATCH TEXT...
+    python tests/train/hf_check.py build/release/bin/massact-train SCRATCH TEXT...
 
 Trains a few steps of a small default model of each architecture on TEXT in SCRATCH, loads the
 checkpoints as GPT2LMHeadModel and LlamaForCausalLM and compares float32 logits with

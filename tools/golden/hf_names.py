@@ -54,6 +54,10 @@ NAMES = {
     "olmo2": LLAMA | QK_NORMS | dict(ln1_post="post_attention_layernorm",
                                      ln2_post="post_feedforward_layernorm"),
     "stablelm": LLAMA | QK_LAYERNORMS,
+    "mixtral": LLAMA | dict(router="mlp.gate"),
+    "qwen2_moe": LLAMA | dict(router="mlp.gate"),
+    "qwen3_moe": LLAMA | QK_NORMS | dict(router="mlp.gate"),
+    "gpt_oss": LLAMA | dict(router="mlp.router"),
     "starcoder2": LLAMA | dict(w_in="mlp.c_fc", w_out="mlp.c_proj"),
 }  # fmt: skip
 

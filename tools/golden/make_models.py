@@ -265,8 +265,11 @@ def randomise(model, generator):
             p.data = 0.3 * normal(p)
         elif "embed_out" not in name and any(x in name for x in ("embed", ".wte", ".wpe")):
             p.data = normal(p)
+        elif name.endswith("sinks"):
+            p.data = normal(p)
         else:
-            fan_in = p.shape[0] if model.config.model_type == "gpt2" else p.shape[1]
+            stacked = model.config.model_type == "gpt_oss" and p.dim() == 3  # [experts, in, out]
+            fan_in = p.shape[0] if model.config.model_type == "gpt2" else p.shape[1 if stacked else -1]
             p.data = 1.5 / math.sqrt(fan_in) * normal(p)
     model.tie_weights()
 

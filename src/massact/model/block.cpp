@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "massact/model/attention_maps.h"
+#include "massact/model/moe.h"
+#include "massact/model/pack_weights.h"
 #include "massact/ops/activation.h"
 #include "massact/ops/elementwise.h"
 
@@ -48,19 +50,6 @@ NormWeights read_head_norms(const ModelConfig& config, const BoundWeights& weigh
     all.bias.insert(all.bias.end(), one.bias.begin(), one.bias.end());
   }
   return all;
-}
-
-ops::PackedMatrix pack_weights(const BoundWeights& weights, const std::string& block,
-                               std::initializer_list<const char*> names, ops::Precision precision,
-                               Threads& threads) {
-  std::vector<BoundWeights::Matrix> matrices;
-  std::vector<ops::WeightSlice> slices;
-  for (const char* name : names) {
-    matrices.push_back(weights.matrix(block + name));
-    const auto& parts = matrices.back().slices;
-    slices.insert(slices.end(), parts.begin(), parts.end());
-  }
-  return ops::PackedMatrix::pack(slices, precision, threads);
 }
 
 // A row's mean as the norm's divisor needs it (zero for RMSNorm).
@@ -118,8 +107,16 @@ std::uint64_t Workspace::bytes_for(const ModelConfig& config, std::int64_t rows)
   const std::int64_t mlp = config.mlp_size * (config.gated_mlp ? 2 : 1);
   const std::int64_t widest =
       std::max({config.width, config.mlp_size, config.heads * config.head_size});
+  const std::uint64_t experts = config.moe.experts > 0 ? MoeMlp::workspace_bytes(config, rows) : 0;
   // Two more bytes per value of the widest product's input: its bf16 copy.
-  return static_cast<std::uint64_t>(rows * (4 * (2 * config.width + heads + mlp) + 2 * widest));
+  return experts +
+         static_cast<std::uint64_t>(rows * (4 * (2 * config.width + heads + mlp) + 2 * widest));
+}
+
+std::uint64_t Workspace::sums_bytes_for(const ModelConfig& config, std::int64_t rows) {
+  const std::int64_t per_head =
+      3 * static_cast<std::int64_t>(sizeof(double)) + 4 * static_cast<std::int64_t>(sizeof(float));
+  return static_cast<std::uint64_t>(rows * config.heads * (per_head + 4 * config.head_size));
 }
 
 NormWeights NormWeights::read(const BoundWeights& weights, const std::string& canonical) {
@@ -134,13 +131,25 @@ ops::NormOptions NormWeights::options(const ModelConfig& config) const {
           .bias = bias};
 }
 
+namespace {
+
+SiteKind site_after(SiteKind scale_site, int steps) {
+  return static_cast<SiteKind>(static_cast<int>(scale_site) + steps);
+}
+
+// Does anybody look at a norm's divisor, what it gives, or what leaves it?
+bool wants_norm(const SiteVisitor& sites, SiteKind scale_site) {
+  return sites.wants(scale_site) || sites.wants(site_after(scale_site, 1)) ||
+         sites.wants(site_after(scale_site, 2));
+}
+
+}  // namespace
+
 void run_norm(const ModelConfig& config, const NormWeights& weights, SiteKind scale_site,
               ConstFloatMatrix hidden, FloatMatrix out, SiteVisitor& sites, Workspace& workspace,
               Threads& threads) {
-  const auto kind_after = [&](int steps) {
-    return static_cast<SiteKind>(static_cast<int>(scale_site) + steps);
-  };
-  const SiteKind normalized_site = kind_after(1), out_site = kind_after(2);
+  const SiteKind normalized_site = site_after(scale_site, 1);
+  const SiteKind out_site = site_after(scale_site, 2);
   const bool shows_scale = sites.wants(scale_site);
   const bool shows_inside = shows_scale || sites.wants(normalized_site);
   const ops::NormOptions options = weights.options(config);
@@ -164,6 +173,12 @@ void run_norm(const ModelConfig& config, const NormWeights& weights, SiteKind sc
   if (sites.wants(out_site)) sites.visit(out_site, out);
 }
 
+// What a product reads: rows as they are, or normalised on the way in.
+struct Block::Input {
+  ConstFloatMatrix x;
+  std::optional<ops::NormOptions> norm;
+};
+
 struct Block::Call {
   std::span<const ops::RowRange> sequences;
   const RopeTables& rope;
@@ -175,13 +190,67 @@ struct Block::Call {
     if (sites.wants(kind)) sites.visit(kind, values);
   }
 
-  // x · wᵀ + bias, into `buffer`.
-  FloatMatrix project(ConstFloatMatrix x, const ops::PackedMatrix& w,
-                      const std::vector<float>& bias, Buffer<float>& buffer) const {
-    const FloatMatrix y = Workspace::take(buffer, x.rows, w.n());
-    workspace.times.measure(Stage::matmul, [&] { ops::matmul(x, w, y, threads); });
-    ops::add_bias(y, bias, threads);
+  void multiply(const Input& input, const ops::PackedMatrix& w, FloatMatrix y,
+                ops::MatmulOptions options) const {
+    options.norm = input.norm ? &*input.norm : nullptr;
+    workspace.times.measure(Stage::matmul, [&] { ops::matmul(input.x, w, y, options, threads); });
+  }
+
+  // f(x · wᵀ + bias), into `buffer`.
+  FloatMatrix project(const Input& input, const ops::PackedMatrix& w,
+                      const std::vector<float>& bias, Buffer<float>& buffer,
+                      std::optional<ops::Activation> f = {}) const {
+    const FloatMatrix y = Workspace::take(buffer, input.x.rows, w.n());
+    multiply(input, w, y, {.bias = bias, .activation = f});
     return y;
+  }
+
+  // The norm's output, as its product wants it: where nobody looks, the product normalises on the
+  // way and the output is never stored.
+  Input normalise(const ModelConfig& config, const NormWeights& weights, SiteKind scale_site,
+                  ConstFloatMatrix hidden) const {
+    if (!wants_norm(sites, scale_site)) return {hidden, weights.options(config)};
+    const FloatMatrix normed = Workspace::take(workspace.normed, hidden.rows, hidden.cols);
+    run_norm(config, weights, scale_site, hidden, normed, sites, workspace, threads);
+    return {normed, {}};
+  }
+
+  // What a product would read, in memory: experts gather rows of it.
+  ConstFloatMatrix stored(const Input& input) const {
+    if (!input.norm) return input.x;
+    const FloatMatrix normed = Workspace::take(workspace.normed, input.x.rows, input.x.cols);
+    ops::norm(input.x, *input.norm, {.out = normed}, threads);
+    return normed;
+  }
+
+  // A branch's own norm, behind its product; weights is null in a model without one.
+  struct BranchNorm {
+    const ModelConfig& config;
+    const NormWeights* weights;
+    SiteKind scale_site;
+  };
+
+  // hidden += norm(x · wᵀ + bias): what a branch writes to the residual stream. Stored by itself
+  // only where somebody looks at it or it is normalised.
+  void write(ConstFloatMatrix x, const ops::PackedMatrix& w, const std::vector<float>& bias,
+             const BranchNorm& norm, SiteKind site, FloatMatrix hidden) const {
+    if (norm.weights == nullptr && !sites.wants(site)) {
+      multiply({x, {}}, w, hidden, {.bias = bias, .residual = hidden});
+      return;
+    }
+    add(project({x, {}}, w, bias, workspace.out), norm, site, hidden);
+  }
+
+  // hidden += norm(branch)
+  void add(FloatMatrix branch, const BranchNorm& norm, SiteKind site, FloatMatrix hidden) const {
+    if (norm.weights != nullptr) {
+      const FloatMatrix normed = Workspace::take(workspace.normed, branch.rows, branch.cols);
+      run_norm(norm.config, *norm.weights, norm.scale_site, branch, normed, sites, workspace,
+               threads);
+      branch = normed;
+    }
+    visit(site, branch);
+    ops::add(hidden, branch, hidden, threads);
   }
 };
 
@@ -202,8 +271,12 @@ Block Block::pack(const Model& model, int index, ops::Precision precision, Threa
   block.k_norm_ = read_head_norms(config, weights, name + "attn.k_norm", config.kv_heads);
   block.qkv_ = pack({"attn.W_Q", "attn.W_K", "attn.W_V"});
   block.attn_out_ = pack({"attn.W_O"});
-  block.mlp_in_ = config.gated_mlp ? pack({"mlp.W_gate", "mlp.W_in"}) : pack({"mlp.W_in"});
-  block.mlp_out_ = pack({"mlp.W_out"});
+  if (config.moe.in_block(index)) {
+    block.moe_ = std::make_shared<const MoeMlp>(model, index, precision, threads);
+  } else {
+    block.mlp_in_ = config.gated_mlp ? pack({"mlp.W_gate", "mlp.W_in"}) : pack({"mlp.W_in"});
+    block.mlp_out_ = pack({"mlp.W_out"});
+  }
   block.qkv_bias_ = qkv_bias(config, weights, name);
   block.attn_out_bias_ = weights.vector(name + "attn.b_O");
   block.mlp_in_bias_ = concatenate(weights, name, {"mlp.b_gate", "mlp.b_in"});
@@ -227,9 +300,13 @@ Block Block::pack(const Model& model, int index, ops::Precision precision, Threa
 
 std::uint64_t Block::packed_bytes(const ModelConfig& config, ops::Precision precision) {
   const std::int64_t heads = 2 * (config.heads + config.kv_heads) * config.head_size;
-  const std::int64_t mlp = config.mlp_size * (config.gated_mlp ? 3 : 2);
-  const std::int64_t bytes = precision == ops::Precision::f32 ? 4 : 2;
-  return static_cast<std::uint64_t>(config.width * (heads + mlp) * bytes);
+  const std::int64_t bytes = ops::bytes_of(precision);
+  const auto attention = static_cast<std::uint64_t>(config.width * heads * bytes);
+  const auto mlp = static_cast<std::uint64_t>(config.width * config.mlp_size *
+                                              (config.gated_mlp ? 3 : 2) * bytes);
+  if (config.moe.experts == 0) return attention + mlp;
+  const std::uint64_t router = MoeMlp::base_bytes(config, precision);
+  return attention + (config.moe.is_mixed() ? std::max(mlp, router) : router);
 }
 
 ops::AttentionOptions Block::attention_options() const {
@@ -239,7 +316,7 @@ ops::AttentionOptions Block::attention_options() const {
   options.kv_heads = config.kv_heads;
   options.head_size = config.head_size;
   options.scale = config.attention_scale;
-  options.precision = qkv_.precision();
+  options.precision = ops::unquantised(qkv_.precision());
   if (config.scale_by_inverse_layer) options.scale /= static_cast<float>(index_ + 1);
   options.window = config.windows[static_cast<std::size_t>(index_)];
   options.soft_cap = config.attention_soft_cap;
@@ -273,51 +350,45 @@ void Block::run_sequential(FloatMatrix hidden, const Call& call) const {
                       config_->norm_placement == NormPlacement::around;
   const bool after_sum = config_->norm_placement == NormPlacement::after_sum;
   const auto input = [&](const NormWeights& norm, SiteKind scale_site) {
-    return before ? normalise(norm, scale_site, hidden, call) : hidden;
+    return before ? call.normalise(*config_, norm, scale_site, hidden) : Input{hidden, {}};
   };
-  add_branch(hidden, attend(input(ln1_, SiteKind::ln1_scale), call), SiteKind::attn_out, call);
+  write_attention(attend(input(ln1_, SiteKind::ln1_scale), call), hidden, call);
   call.visit(SiteKind::resid_mid, hidden);
   if (after_sum) normalise_stream(ln1_, SiteKind::ln1_scale, hidden, call);
-  add_branch(hidden, transform(input(ln2_, SiteKind::ln2_scale), call), SiteKind::mlp_out, call);
+  write_mlp(transform(input(ln2_, SiteKind::ln2_scale), call), hidden, call);
   if (after_sum) normalise_stream(ln2_, SiteKind::ln2_scale, hidden, call);
 }
 
+// Both branches are computed before either is written: they read the same stream.
 void Block::run_parallel(FloatMatrix hidden, const Call& call) const {
-  FloatMatrix normed = normalise(ln1_, SiteKind::ln1_scale, hidden, call);
-  const FloatMatrix attn_out = attend(normed, call);
-  // Before attention's result is in the stream: the MLP does not see it.
+  Input normed = call.normalise(*config_, ln1_, SiteKind::ln1_scale, hidden);
+  const FloatMatrix z = attend(normed, call);
   if (config_->order == BlockOrder::parallel) {
-    normed = normalise(ln2_, SiteKind::ln2_scale, hidden, call);
+    normed = call.normalise(*config_, ln2_, SiteKind::ln2_scale, hidden);
   }
-  add_branch(hidden, attn_out, SiteKind::attn_out, call);
-  add_branch(hidden, transform(normed, call), SiteKind::mlp_out, call);
-}
-
-// The norm of x in the workspace's `normed`, which is lost with the next call.
-FloatMatrix Block::normalise(const NormWeights& norm, SiteKind scale_site, ConstFloatMatrix x,
-                             const Call& call) const {
-  const FloatMatrix normed = Workspace::take(call.workspace.normed, x.rows, x.cols);
-  run_norm(*config_, norm, scale_site, x, normed, call.sites, call.workspace, call.threads);
-  return normed;
+  const FloatMatrix post = transform(normed, call);
+  write_attention(z, hidden, call);
+  write_mlp(post, hidden, call);
 }
 
 void Block::normalise_stream(const NormWeights& norm, SiteKind scale_site, FloatMatrix hidden,
                              const Call& call) const {
-  ops::copy(normalise(norm, scale_site, hidden, call), hidden, call.threads);
+  const FloatMatrix normed = Workspace::take(call.workspace.normed, hidden.rows, hidden.cols);
+  run_norm(*config_, norm, scale_site, hidden, normed, call.sites, call.workspace, call.threads);
+  ops::copy(normed, hidden, call.threads);
 }
 
-// Adds what attention or the MLP computed to the stream, behind the branch's own norm if it has
-// one.
-void Block::add_branch(FloatMatrix hidden, FloatMatrix branch, SiteKind site,
-                       const Call& call) const {
-  if (config_->has_branch_norms()) {
-    const bool attention = site == SiteKind::attn_out;
-    branch =
-        normalise(attention ? ln1_post_ : ln2_post_,
-                  attention ? SiteKind::ln1_post_scale : SiteKind::ln2_post_scale, branch, call);
-  }
-  call.visit(site, branch);
-  ops::add(hidden, branch, hidden, call.threads);
+void Block::write_attention(ConstFloatMatrix z, FloatMatrix hidden, const Call& call) const {
+  const NormWeights* norm = config_->has_branch_norms() ? &ln1_post_ : nullptr;
+  call.write(z, attn_out_, attn_out_bias_, {*config_, norm, SiteKind::ln1_post_scale},
+             SiteKind::attn_out, hidden);
+}
+
+void Block::write_mlp(FloatMatrix post, FloatMatrix hidden, const Call& call) const {
+  const NormWeights* weights = config_->has_branch_norms() ? &ln2_post_ : nullptr;
+  const Call::BranchNorm norm = {*config_, weights, SiteKind::ln2_post_scale};
+  if (moe_) return call.add(post, norm, SiteKind::mlp_out, hidden);
+  call.write(post, mlp_out_, mlp_out_bias_, norm, SiteKind::mlp_out, hidden);
 }
 
 // A norm over each head's dimensions, or over all of them at once.
@@ -361,7 +432,8 @@ void Block::rotate(FloatMatrix q, FloatMatrix k, const Call& call) const {
       });
 }
 
-FloatMatrix Block::attend(FloatMatrix normed, const Call& call) const {
+// The heads' outputs z.
+FloatMatrix Block::attend(const Input& normed, const Call& call) const {
   const ModelConfig& config = *config_;
   Workspace& workspace = call.workspace;
   Threads& threads = call.threads;
@@ -386,21 +458,30 @@ FloatMatrix Block::attend(FloatMatrix normed, const Call& call) const {
     call.visit(SiteKind::rot_k, k);
   }
 
-  const FloatMatrix z = Workspace::take(workspace.z, normed.rows, q_size);
+  const FloatMatrix z = Workspace::take(workspace.z, normed.x.rows, q_size);
+  const bool summed = call.sites.wants_attention(workspace.sums);
   if (call.sites.wants(SiteKind::attn_scores) || call.sites.wants(SiteKind::pattern)) {
     attend_by_maps(q, k, v, call.sequences, attention_options(), z, call.sites, workspace, threads);
   } else {
     workspace.times.measure(Stage::attention, [&] {
-      ops::attention(q, k, v, call.sequences, attention_options(), z, threads);
+      if (summed) {
+        ops::attention(q, k, v, call.sequences, attention_options(), z, workspace.sums, threads);
+      } else {
+        ops::attention(q, k, v, call.sequences, attention_options(), z, threads);
+      }
     });
   }
-  finish_heads(normed, z, call);
+  const FloatMatrix chosen = summed ? workspace.sums.output(attention_options()) : FloatMatrix{};
+  finish_heads(normed, z, chosen, call);
+  if (summed) call.sites.visit_attention(attention_options(), workspace.sums, z);
   call.visit(SiteKind::z, z);
-  return call.project(z, attn_out_, attn_out_bias_, workspace.out);
+  return z;
 }
 
 // What variants do to a head's output before the output projection: add v′, multiply by a gate.
-void Block::finish_heads(FloatMatrix normed, FloatMatrix z, const Call& call) const {
+// `chosen` is the part of z that comes from the watched keys, or empty.
+void Block::finish_heads(const Input& normed, FloatMatrix z, FloatMatrix chosen,
+                         const Call& call) const {
   const std::int64_t c = config_->head_size;
   const std::int64_t shared = config_->heads / config_->kv_heads;
   if (!value_bias_.empty()) {
@@ -414,27 +495,38 @@ void Block::finish_heads(FloatMatrix normed, FloatMatrix z, const Call& call) co
   if (head_gate_) {
     const FloatMatrix gates = call.project(normed, head_gate_, {}, call.workspace.gates);
     call.threads.parallel_for(z.rows, [&](std::int64_t r, int) {
-      for (std::int64_t i = 0; i < z.cols; ++i) z(r, i) /= 1.0f + std::exp(-gates(r, i / c));
+      for (std::int64_t i = 0; i < z.cols; ++i) {
+        const float divisor = 1.0f + std::exp(-gates(r, i / c));
+        z(r, i) /= divisor;
+        if (chosen.rows > 0) chosen(r, i) /= divisor;
+      }
     });
   }
 }
 
-FloatMatrix Block::transform(FloatMatrix normed, const Call& call) const {
+// The MLP's hidden layer after its activation; with experts, all that the MLP computes.
+FloatMatrix Block::transform(const Input& normed, const Call& call) const {
+  if (moe_) return moe_->run(call.stored(normed), call.sites, call.workspace, call.threads);
   const ModelConfig& config = *config_;
-  Threads& threads = call.threads;
   const std::int64_t f = config.mlp_size;
-  const FloatMatrix pre = call.project(normed, mlp_in_, mlp_in_bias_, call.workspace.mlp);
+  Buffer<float>& buffer = call.workspace.mlp;
+  if (!config.gated_mlp && !call.sites.wants(SiteKind::mlp_pre)) {
+    const FloatMatrix post = call.project(normed, mlp_in_, mlp_in_bias_, buffer, config.activation);
+    call.visit(SiteKind::mlp_post, post);
+    return post;
+  }
+  const FloatMatrix pre = call.project(normed, mlp_in_, mlp_in_bias_, buffer);
   const FloatMatrix gate = pre.slice_cols(0, f);
   call.visit(SiteKind::mlp_pre, gate);
   if (config.gated_mlp) {
     const FloatMatrix up = pre.slice_cols(f, f);
     call.visit(SiteKind::mlp_pre_linear, up);
-    ops::activate_gated(gate, up, config.activation, gate, threads);
+    ops::activate_gated(gate, up, config.activation, gate, call.threads);
   } else {
-    ops::activate(gate, config.activation, gate, threads);
+    ops::activate(gate, config.activation, gate, call.threads);
   }
   call.visit(SiteKind::mlp_post, gate);
-  return call.project(gate, mlp_out_, mlp_out_bias_, call.workspace.out);
+  return gate;
 }
 
 }  // namespace massact

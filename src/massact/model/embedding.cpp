@@ -90,7 +90,7 @@ Unembedding Unembedding::pack(const Model& model, ops::Precision precision, Thre
     unembedding.to_embed_size_ =
         massact::pack(weights, "unembed.W_out", ops::Precision::f32, threads);
   }
-  unembedding.projection_ = massact::pack(weights, name, precision, threads);
+  unembedding.projection_ = massact::pack(weights, name, ops::unquantised(precision), threads);
   unembedding.bias_ = weights.vector("unembed.b_U");
   weights.release(name);
   return unembedding;
@@ -120,7 +120,7 @@ void Unembedding::project(ConstFloatMatrix normed, FloatMatrix logits, Threads& 
 }
 
 std::uint64_t Unembedding::packed_bytes(const ModelConfig& config, ops::Precision precision) {
-  const std::int64_t bytes = precision == ops::Precision::f32 ? 4 : 2;
+  const std::int64_t bytes = ops::bytes_of(ops::unquantised(precision));
   return static_cast<std::uint64_t>(config.vocab * config.width * bytes);
 }
 

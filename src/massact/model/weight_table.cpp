@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <set>
 
 #include "massact/base/error.h"
@@ -77,6 +78,13 @@ void append_problem(std::string& text, std::string_view what,
   if (shown < names.size()) text += fmt::format(", and {} more", names.size() - shown);
 }
 
+// Of one expert, if the tensor holds those of all.
+Shape expert_shape(const WeightSpec& spec) {
+  if (spec.expert < 0) return spec.shape;
+  const auto& extents = spec.shape.extents();
+  return Shape(std::vector<std::int64_t>(extents.begin() + 1, extents.end()));
+}
+
 }  // namespace
 
 std::string WeightSpec::source_name(std::string_view prefix, std::int64_t block) const {
@@ -84,7 +92,11 @@ std::string WeightSpec::source_name(std::string_view prefix, std::int64_t block)
 }
 
 WeightSpec& WeightTable::add(std::string canonical, std::string source, Shape shape) {
-  specs.push_back({std::move(canonical), {std::move(source)}, std::move(shape)});
+  WeightSpec spec;
+  spec.canonical = std::move(canonical);
+  spec.sources = {std::move(source)};
+  spec.shape = std::move(shape);
+  specs.push_back(std::move(spec));
   return specs.back();
 }
 
@@ -154,17 +166,21 @@ BoundWeights::Matrix BoundWeights::matrix(std::string_view canonical) const {
   const Binding& binding = at(canonical);
   const bool transposed = binding.spec.layout == WeightLayout::in_out;
   const TensorInfo& info = source_->info(binding.source);
+  const Shape shape = expert_shape(binding.spec);
+  const std::int64_t count = shape.element_count(binding.source);
+  const std::int64_t first = std::max<std::int64_t>(binding.spec.expert, 0) * count;
   Matrix matrix;
-  ops::WeightSlice all;
+  TensorView view{DType::f32, shape, nullptr};
   if (info.viewable) {
-    all = ops::whole(source_->view(binding.source), transposed);
+    const TensorView whole = source_->view(binding.source);
+    view.type = whole.type;
+    view.data = whole.data + static_cast<std::size_t>(first) * size_of(whole.type);
   } else {
-    const std::int64_t count = info.shape.element_count();
     matrix.decoded = Buffer<float>(count);
-    source_->read(binding.source, 0, count, matrix.decoded.data());
-    const auto* bytes = reinterpret_cast<const std::byte*>(matrix.decoded.data());
-    all = ops::whole({DType::f32, info.shape, bytes}, transposed);
+    source_->read(binding.source, first, count, matrix.decoded.data());
+    view.data = reinterpret_cast<const std::byte*>(matrix.decoded.data());
   }
+  const ops::WeightSlice all = ops::whole(view, transposed);
   const FusedPart& part = binding.spec.part;
   if (part.is_whole()) {
     matrix.slices = {all};
@@ -172,8 +188,8 @@ BoundWeights::Matrix BoundWeights::matrix(std::string_view canonical) const {
   }
   for (std::int64_t run = 0; run < part.runs; ++run) {
     ops::WeightSlice slice = all;
-    const std::int64_t first = part.first + run * part.period;
-    slice.data += static_cast<std::size_t>(first * all.out_stride) * size_of(all.type);
+    const std::int64_t begin = part.first + run * part.period;
+    slice.data += static_cast<std::size_t>(begin * all.out_stride) * size_of(all.type);
     slice.out = part.count;
     matrix.slices.push_back(slice);
   }
@@ -185,7 +201,9 @@ std::vector<float> BoundWeights::vector(std::string_view canonical) const {
   if (it == bindings_.end()) return {};
   const auto& [source, spec] = it->second;
   FusedPart part = spec.part;
-  if (part.is_whole()) part.count = spec.shape.element_count(source);
+  const std::int64_t all = expert_shape(spec).element_count(source);
+  if (part.is_whole()) part.count = all;
+  part.first += std::max<std::int64_t>(spec.expert, 0) * all;
   std::vector<float> values(static_cast<std::size_t>(part.count * part.runs));
   for (std::int64_t run = 0; run < part.runs; ++run) {
     source_->read(source, part.first + run * part.period, part.count,

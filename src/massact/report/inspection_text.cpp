@@ -53,6 +53,9 @@ std::string model_text(const Inspection& x, const TextStyle& style) {
                            format_count(static_cast<std::uint64_t>(x.parameters)), x.tensors.size(),
                            encodings(x.tensors), format_bytes(x.file_bytes)),
                style);
+  for (std::size_t i = 0; i < x.files.size(); ++i) {
+    out += field(i == 0 ? "files" : "", printable(x.files[i], style), style);
+  }
   out += field("hash", x.hash, style);
   out += field("tokenizer",
                x.has_tokenizer
@@ -77,15 +80,15 @@ std::string cost_text(const Inspection& x, const TextStyle& style) {
       fmt::format("A scan of {} x {} tokens in {} on {} {}:\n", x.sequences, x.seq_len,
                   name_of(x.precision), x.threads, x.threads == 1 ? "thread" : "threads");
   out = wrap(out.substr(0, out.size() - 1), style) + "\n";
-  out +=
-      field("memory",
-            fmt::format("{} at most: packed weights {} ({}), the next layer as stored {}, "
-                        "hidden states {}, workspace {}",
-                        format_bytes(m.total), format_bytes(m.blocks),
-                        m.resident ? "all layers stay in memory"
-                                   : fmt::format("of {} per layer", format_bytes(m.block)),
-                        format_bytes(m.source), format_bytes(m.hidden), format_bytes(m.workspace)),
-            style);
+  out += field("memory",
+               fmt::format("{} at most: packed weights {} ({}), the next layer as stored {}, "
+                           "hidden states {}, workspace {}, the program itself {}",
+                           format_bytes(m.total), format_bytes(m.blocks),
+                           m.resident ? "all layers stay in memory"
+                                      : fmt::format("of {} per layer", format_bytes(m.block)),
+                           format_bytes(m.source), format_bytes(m.hidden),
+                           format_bytes(m.workspace), format_bytes(m.program)),
+               style);
   out += field("passes", fmt::format("{} over the weights", m.passes()), style);
   out += field(
       "time",
@@ -153,6 +156,7 @@ nlohmann::ordered_json inspection_to_json(const Inspection& x) {
           {"file_bytes", x.file_bytes},
           {"has_tokenizer", x.has_tokenizer},
           {"unusual", x.unusual},
+          {"files", x.files},
           {"ignored_tensors", std::move(ignored)},
           {"run",
            {{"sequences", x.sequences},

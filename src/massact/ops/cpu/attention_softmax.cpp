@@ -139,19 +139,27 @@ HWY_INLINE void weigh_row(const ScoreBlock& block, std::int64_t r, float* s, Col
   block.sum[r] = block.sum[r] * correction + aligned_exp(s, columns, shift);
 }
 
-void WeighScores(const ScoreBlock& block, const AttentionOptions& options, ScoreMode mode) {
-  for (std::int64_t r = 0; r < block.rows; ++r) {
-    float* s = block.scores + r * kKeyTile;
-    const std::int64_t query = block.first_query + r;
+// A row's visible columns in the block, and whole steps around them.
+struct RowColumns {
+  RowColumns(const ScoreBlock& block, const AttentionOptions& options, std::int64_t query) {
     const VisibleKeys keys = visible_keys(options, query, block.key_count);
     const auto column = [&](std::int64_t key) {
       return std::clamp(key - block.first_key, block.columns.first, block.columns.last);
     };
-    const Columns visible = {column(keys.first), column(keys.last)};
-    block.correction[r] = 1.0f;
+    visible = {column(keys.first), column(keys.last)};
+    steps = {visible.first / kKeyStep * kKeyStep,
+             (visible.last + kKeyStep - 1) / kKeyStep * kKeyStep};
+  }
+  Columns visible, steps;
+};
+
+void WeighScores(const ScoreBlock& block, const AttentionOptions& options, ScoreMode mode) {
+  for (std::int64_t r = 0; r < block.rows; ++r) {
+    float* s = block.scores + r * kKeyTile;
+    const std::int64_t query = block.first_query + r;
     // Whole steps around the visible columns are computed, the rest is known to be 0.
-    const Columns steps = {visible.first / kKeyStep * kKeyStep,
-                           (visible.last + kKeyStep - 1) / kKeyStep * kKeyStep};
+    const auto [visible, steps] = RowColumns(block, options, query);
+    block.correction[r] = 1.0f;
     if (visible.first >= visible.last) {
       std::fill(s + block.columns.first, s + block.columns.last, 0.0f);
       continue;
@@ -160,6 +168,60 @@ void WeighScores(const ScoreBlock& block, const AttentionOptions& options, Score
     std::fill(s + steps.first, s + visible.first, kMasked);
     std::fill(s + visible.last, s + steps.last, kMasked);
     weigh_row(block, r, s, steps, options, mode);
+    std::fill(s + block.columns.first, s + steps.first, 0.0f);
+    std::fill(s + steps.last, s + block.columns.last, 0.0f);
+  }
+}
+
+// One row of SumScores: scores in `steps` become weights, and are added to the sums.
+HWY_INLINE void sum_row(float* s, Columns steps, float shift, float factor, ScoreMode mode,
+                        const AttentionOptions& options, float* column_sums, float* score_sums,
+                        float& weighted_score) {
+  const D d;
+  const V zero = hn::Zero(d), one = hn::Set(d, 1.0f), masked = hn::Set(d, kMasked);
+  const V shift_v = hn::Set(d, shift), factor_v = hn::Set(d, factor);
+  const V gamma = hn::Set(d, options.clip_gamma);
+  const bool stretched = options.clip_gamma != 0.0f || options.clip_eta != 1.0f;
+  V weighted = zero;
+  for (std::int64_t j = steps.first; j < steps.last; j += lane_count()) {
+    const V score = hn::Load(d, s + j);
+    const auto seen = hn::Gt(score, masked);
+    V weight;
+    if (mode == ScoreMode::sigmoid) {
+      weight = sigmoid(score);
+    } else {
+      weight = hn::Mul(factor_v, exp_nonpositive(d, hn::Sub(score, shift_v)));
+      if (stretched) weight = hn::Min(one, hn::Max(zero, hn::Add(weight, gamma)));
+    }
+    hn::Store(weight, d, s + j);
+    hn::Store(hn::Add(hn::Load(d, column_sums + j), weight), d, column_sums + j);
+    const V finite = hn::IfThenElseZero(seen, score);
+    hn::Store(hn::Add(hn::Load(d, score_sums + j), finite), d, score_sums + j);
+    weighted = hn::MulAdd(weight, finite, weighted);
+  }
+  weighted_score += hn::GetLane(hn::SumOfLanes(d, weighted));
+}
+
+void SumScores(const ScoreBlock& block, const AttentionOptions& options, ScoreMode mode,
+               const BlockSums& sums) {
+  for (std::int64_t r = 0; r < block.rows; ++r) {
+    float* s = block.scores + r * kKeyTile;
+    const std::int64_t query = block.first_query + r;
+    const auto [visible, steps] = RowColumns(block, options, query);
+    if (visible.first >= visible.last) {
+      std::fill(s + block.columns.first, s + block.columns.last, 0.0f);
+      continue;
+    }
+    adjust_row(s, steps, options, block.alibi_slope, block.first_key, query);
+    std::fill(s + steps.first, s + visible.first, kMasked);
+    std::fill(s + visible.last, s + steps.last, kMasked);
+    // A sum of 0: nothing is visible but -inf, whose weight is 0.
+    const float factor =
+        block.sum[r] == 0 ? 0.0f : (options.clip_eta - options.clip_gamma) / block.sum[r];
+    const float shift = block.maximum[r] == kMasked ? 0.0f : block.maximum[r];
+    sum_row(s, steps, shift, factor, mode, options,
+            r < sums.prefix_rows ? sums.prefix : sums.columns, sums.scores,
+            sums.weighted_scores[r]);
     std::fill(s + block.columns.first, s + steps.first, 0.0f);
     std::fill(s + steps.last, s + block.columns.last, 0.0f);
   }
@@ -233,6 +295,7 @@ HWY_AFTER_NAMESPACE();
 namespace massact::ops::cpu {
 
 HWY_EXPORT(WeighScores);
+HWY_EXPORT(SumScores);
 HWY_EXPORT(ExpRow);
 HWY_EXPORT(SigmoidRow);
 HWY_EXPORT(ScaleRow);
@@ -242,6 +305,11 @@ HWY_EXPORT(Dot);
 
 void weigh_scores(const ScoreBlock& block, const AttentionOptions& options, ScoreMode mode) {
   HWY_DYNAMIC_DISPATCH(WeighScores)(block, options, mode);
+}
+
+void sum_scores(const ScoreBlock& block, const AttentionOptions& options, ScoreMode mode,
+                const BlockSums& sums) {
+  HWY_DYNAMIC_DISPATCH(SumScores)(block, options, mode, sums);
 }
 
 double exp_row(float* x, std::int64_t count, float shift) {

@@ -1,18 +1,15 @@
-// Choosing files: one safetensors file, or the shards that an index lists.
+#include "massact/io/shards.h"
+
 #include <map>
 
 #include "massact/base/error.h"
 #include "massact/base/suggest.h"
 #include "massact/io/json.h"
-#include "massact/io/safetensors.h"
-#include "massact/io/safetensors_internal.h"
 
 namespace massact {
 namespace {
 
 constexpr std::uint64_t kMaxIndexBytes = 100'000'000;
-constexpr const char* kSingleFile = "model.safetensors";
-constexpr const char* kIndexFile = "model.safetensors.index.json";
 
 using WeightMap = std::map<std::string, std::string>;  // tensor -> shard
 
@@ -32,7 +29,10 @@ WeightMap read_index(const std::filesystem::path& index) {
   return shards;
 }
 
-std::unique_ptr<WeightSource> open_sharded(const std::filesystem::path& index) {
+}  // namespace
+
+std::unique_ptr<WeightSource> open_sharded(const std::filesystem::path& index,
+                                           const MapShard& map) {
   const WeightMap shard_of = read_index(index);
   std::map<std::string, std::vector<MappedTensor>> shards;
   for (const auto& [tensor, shard] : shard_of) shards[shard];
@@ -46,7 +46,7 @@ std::unique_ptr<WeightSource> open_sharded(const std::filesystem::path& index) {
   WeightMap found;
   std::vector<MappedTensor> all;
   for (auto& [shard, tensors] : shards) {
-    tensors = map_safetensors_file(index.parent_path() / shard);
+    tensors = map(index.parent_path() / shard);
     for (MappedTensor& tensor : tensors) {
       const auto [other, first] = found.emplace(tensor.info.name, shard);
       require(first, index.string(), "expected tensor {} in one shard, got it in {} and {}",
@@ -61,25 +61,6 @@ std::unique_ptr<WeightSource> open_sharded(const std::filesystem::path& index) {
             place == found.end() ? "nowhere" : "in " + place->second);
   }
   return std::make_unique<MappedWeights>(index.parent_path().string(), std::move(all));
-}
-
-}  // namespace
-
-std::unique_ptr<WeightSource> open_safetensors(const std::filesystem::path& directory_or_file) {
-  const std::filesystem::path& path = directory_or_file;
-  if (!std::filesystem::is_directory(path)) {
-    if (path.string().ends_with(".index.json")) return open_sharded(path);
-    return std::make_unique<MappedWeights>(path.string(), map_safetensors_file(path));
-  }
-  const bool single = std::filesystem::exists(path / kSingleFile);
-  const bool sharded = std::filesystem::exists(path / kIndexFile);
-  require(single || sharded, path.string(), "expected {} or {} in this directory, got neither{}",
-          kSingleFile, kIndexFile,
-          std::filesystem::exists(path / "pytorch_model.bin")
-              ? " (convert pytorch_model.bin to safetensors)"
-              : "");
-  if (!single) return open_sharded(path / kIndexFile);
-  return std::make_unique<MappedWeights>(path.string(), map_safetensors_file(path / kSingleFile));
 }
 
 }  // namespace massact
