@@ -76,7 +76,7 @@ TEST(Families, AnUnknownTypeIsToldTheNearestByItsFields) {
   EXPECT_THAT(error, HasSubstr("bloom, cohere, falcon"));
   EXPECT_THAT(error, HasSubstr("the nearest is pythia-6.9b, a gpt_neox"));
   EXPECT_THAT(error_of(R"({"model_type": "other", "n_embd": 8, "n_layer": 1, "n_head": 2,
-    "rotary_dim": 4, "vocab_size": 9})"),
+    "rotary_dim": 4, "n_positions": 64, "activation_function": "gelu_new", "vocab_size": 9})"),
               HasSubstr("the nearest is gpt-j-6b"));
 }
 
