@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "massact/base/error.h"
 #include "massact/model/attention_maps.h"
 #include "massact/model/moe.h"
 #include "massact/model/pack_weights.h"
@@ -272,6 +273,8 @@ Block Block::pack(const Model& model, int index, ops::Precision precision, Threa
   block.qkv_ = pack({"attn.W_Q", "attn.W_K", "attn.W_V"});
   block.attn_out_ = pack({"attn.W_O"});
   if (config.moe.in_block(index)) {
+    require(config.order == BlockOrder::sequential, config.name,
+            "expected experts in sequential blocks only, got a parallel one");
     block.moe_ = std::make_shared<const MoeMlp>(model, index, precision, threads);
   } else {
     block.mlp_in_ = config.gated_mlp ? pack({"mlp.W_gate", "mlp.W_in"}) : pack({"mlp.W_in"});

@@ -67,10 +67,6 @@ void clamped_swiglu(const MoeConfig& config, FloatMatrix gate, FloatMatrix up, T
   });
 }
 
-std::int64_t bytes_per_weight(ops::Precision precision) {
-  return precision == ops::Precision::f32 ? 4 : 2;
-}
-
 }  // namespace
 
 void route(const MoeConfig& config, FloatMatrix logits, Threads& threads) {
@@ -193,13 +189,12 @@ FloatMatrix MoeMlp::run(ConstFloatMatrix x, SiteVisitor& sites, Workspace& works
 
 std::uint64_t MoeMlp::base_bytes(const ModelConfig& config, ops::Precision precision) {
   const MoeConfig& moe = config.moe;
-  const std::int64_t shared = 3 * moe.shared_size * bytes_per_weight(precision);
+  const std::int64_t shared = 3 * moe.shared_size * ops::bytes_of(precision);
   return static_cast<std::uint64_t>(config.width * (4 * moe.experts + shared));
 }
 
 std::uint64_t MoeMlp::expert_bytes(const ModelConfig& config, ops::Precision precision) {
-  return static_cast<std::uint64_t>(3 * config.width * config.moe.size *
-                                    bytes_per_weight(precision));
+  return static_cast<std::uint64_t>(3 * config.width * config.moe.size * ops::bytes_of(precision));
 }
 
 std::uint64_t MoeMlp::workspace_bytes(const ModelConfig& config, std::int64_t rows) {
