@@ -52,7 +52,8 @@ INSTANTIATE_TEST_SUITE_P(Golden, GgufParity,
                                          "gpt2", "bloom", "bloom-6-heads", "falcon-7b",
                                          "falcon-11b", "falcon-40b", "gemma", "gemma2", "gemma3",
                                          "gpt-neox", "gpt-neox-sequential", "mpt", "olmo", "olmo2",
-                                         "phi2", "phi3-longrope", "phi3-window", "stablelm",
+                                         "phi2", "mixtral", "qwen2-moe", "qwen3-moe", "gpt-oss",
+                                         "phi3-longrope", "phi3-window", "stablelm",
                                          "stablelm-parallel"),
                          [](const auto& param_info) {
                            std::string name = param_info.param;

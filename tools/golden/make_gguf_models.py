@@ -11,6 +11,7 @@ repository's root.
 import json
 import math
 import pathlib
+import re
 
 import gguf
 import numpy as np
@@ -173,10 +174,12 @@ def convert(name, out, quantised=False):
 ARCHITECTURES = {"falcon": "falcon", "mpt": "mpt", "phi": "phi2", "phi3": "phi3", "gpt_neox": "gptneox",
                  "bloom": "bloom", "gemma": "gemma", "gemma2": "gemma2", "gemma3_text": "gemma3",
                  "qwen3": "qwen3", "olmo": "olmo", "olmo2": "olmo2", "stablelm": "stablelm",
-                 "starcoder2": "starcoder2"}  # fmt: skip
+                 "starcoder2": "starcoder2", "mixtral": "llama", "qwen2_moe": "qwen2moe",
+                 "qwen3_moe": "qwen3moe", "gpt_oss": "gpt-oss"}  # fmt: skip
 MORE = ["falcon-7b", "falcon-40b", "falcon-11b", "mpt", "phi2", "phi3-longrope", "phi3-window", "gpt-neox",
         "gpt-neox-sequential", "bloom", "bloom-6-heads", "gemma", "gemma2", "gemma3", "qwen3", "olmo",
-        "olmo2", "stablelm", "stablelm-parallel", "starcoder2"]  # fmt: skip
+        "olmo2", "stablelm", "stablelm-parallel", "starcoder2", "mixtral", "qwen2-moe", "qwen3-moe",
+        "gpt-oss"]  # fmt: skip
 
 
 def first_of(config, *names):
@@ -230,6 +233,21 @@ def add_metadata(writer, config):
         writer.add_rope_scaling_factor(config["rope_scaling"]["factor"])
         writer.add_float32("gemma3.rope.freq_base_swa", config["rope_local_base_freq"])
         writer.add_uint32("gemma3.attention.sliding_window_pattern", config["sliding_window_pattern"])
+    if "num_experts_per_tok" in config:
+        writer.add_expert_count(first_of(config, "num_experts", "num_local_experts"))
+        writer.add_expert_used_count(config["num_experts_per_tok"])
+        if kind != "mixtral":
+            writer.add_expert_feed_forward_length(first_of(config, "moe_intermediate_size", "intermediate_size"))
+    if kind == "qwen2_moe":
+        writer.add_expert_shared_feed_forward_length(config["shared_expert_intermediate_size"])
+    if kind == "gpt_oss":
+        writer.add_sliding_window(config["sliding_window"])
+        if rope.get("rope_type") == "yarn":
+            writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+            writer.add_rope_scaling_factor(rope["factor"])
+            writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+            writer.add_rope_scaling_yarn_beta_fast(rope["beta_fast"])
+            writer.add_rope_scaling_yarn_beta_slow(rope["beta_slow"])
     if rope.get("type") == "longrope":
         original = config["original_max_position_embeddings"]
         growth = config["max_position_embeddings"] / original
@@ -257,7 +275,9 @@ def changed(value, target, config):
         if kind == "falcon":
             groups = config["num_kv_heads"] if config["new_decoder_architecture"] else 1
         return stacked(value, groups, heads // groups, size)
-    if kind == "olmo" and target.endswith(("attn_q.weight", "attn_k.weight")):
+    if "ffn_gate_inp_shexp" in target:
+        return value.squeeze()
+    if kind in ("olmo", "mixtral") and target.endswith(("attn_q.weight", "attn_k.weight")):
         return reorder_for_neighbouring_pairs(
             value, heads if "attn_q" in target else config["num_key_value_heads"])
     return value
@@ -273,10 +293,27 @@ def convert_more(name):
     writer = gguf.GGUFWriter(OUT / f"{name}.gguf", architecture)
     writer.add_name(name)
     add_metadata(writer, config)
-    head_norms = {}
+    head_norms, experts = {}, {}
     for source, value in sorted(load_file(folder / "model.safetensors").items()):
         if "layernorm.norms." in source:  # StableLM's norm of one head: a row
             head_norms.setdefault(source.rsplit(".norms.", 1)[0] + ".weight", []).append(value)
+            continue
+        parts = re.match(r"(.*\.experts)\.(\d+)\.(.*)$", source)
+        if parts:  # experts are stacked
+            experts.setdefault((parts[1] + "." + parts[3]), {})[int(parts[2])] = value
+            continue
+        if ".experts.gate_up_proj" in source:  # gpt-oss: gates and inputs in turns, [inputs, outputs]
+            kind = "bias" if source.endswith("bias") else "weight"
+            layer = source.split("layers.")[1].split(".")[0]
+            for name_of_half, half in (("gate", value[..., ::2]), ("up", value[..., 1::2])):
+                half = half if kind == "bias" else half.swapaxes(1, 2)
+                add_tensor(writer, f"blk.{layer}.ffn_{name_of_half}_exps.{kind}", half, False)
+            continue
+        if ".experts.down_proj" in source:
+            kind = "bias" if source.endswith("bias") else "weight"
+            layer = source.split("layers.")[1].split(".")[0]
+            half = value if kind == "bias" else value.swapaxes(1, 2)
+            add_tensor(writer, f"blk.{layer}.ffn_down_exps.{kind}", half, False)
             continue
         if source.endswith((".attention.bias", "masked_bias", "inv_freq")):
             continue
@@ -288,6 +325,12 @@ def convert_more(name):
         if target is None:
             raise SystemExit(f"{name}: no GGUF name for {source}")
         add_tensor(writer, target, changed(value, target, config), False)
+    for source, rows in experts.items():
+        layer = source.split("layers.")[1].split(".")[0]
+        which = source.split(".")[-2]
+        target = {"w1": "gate", "w2": "down", "w3": "up"}.get(which) or which.removesuffix("_proj")
+        stack = np.stack([rows[expert] for expert in range(len(rows))])
+        add_tensor(writer, f"blk.{layer}.ffn_{target}_exps.weight", stack, False)
     for source, rows in head_norms.items():
         add_tensor(writer, names.get_name(source, try_suffixes=(".weight",)), np.stack(rows), False)
     writer.write_header_to_file()

@@ -3,6 +3,7 @@
 #include <array>
 #include <initializer_list>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "massact/base/error.h"
@@ -75,6 +76,9 @@ class ConfigWriter {
     if (has("rope.scaling.original_context_length"))
       scaling["original_max_position_embeddings"] =
           get<std::int64_t>("rope.scaling.original_context_length");
+    for (const auto& [field, name] : {std::pair{"beta_fast", "rope.scaling.yarn_beta_fast"},
+                                      std::pair{"beta_slow", "rope.scaling.yarn_beta_slow"}})
+      if (has(name)) scaling[field] = get<double>(name);
     config["rope_scaling"] = scaling;
   }
 
@@ -117,7 +121,42 @@ void copy_common(ConfigWriter& out) {
   out.copy_rope_scaling();
 }
 
-void read_llama(ConfigWriter& out) { copy_common(out); }
+void read_rms(ConfigWriter& out) { copy_common(out); }
+
+void copy_experts(ConfigWriter& out, const char* count) {
+  out.copy<std::int64_t>({{count, "expert_count"},
+                          {"num_experts_per_tok", "expert_used_count"},
+                          {"moe_intermediate_size", "expert_feed_forward_length", false}});
+}
+
+// LLaMA and Mistral; with experts Mixtral.
+void read_llama(ConfigWriter& out) {
+  copy_common(out);
+  if (!out.has("expert_count") || out.get<std::int64_t>("expert_count") == 0) return;
+  out.config["model_type"] = "mixtral";
+  copy_experts(out, "num_local_experts");
+}
+
+void read_qwen2_moe(ConfigWriter& out) {
+  copy_common(out);
+  copy_experts(out, "num_experts");
+  out.copy<std::int64_t>(
+      {{"shared_expert_intermediate_size", "expert_shared_feed_forward_length"}});
+}
+
+void read_qwen3_moe(ConfigWriter& out) {
+  copy_common(out);
+  copy_experts(out, "num_experts");
+  out.config["norm_topk_prob"] = true;  // as in every published one; the format does not say
+}
+
+void read_gpt_oss(ConfigWriter& out) {
+  copy_common(out);
+  copy_experts(out, "num_local_experts");
+  out.copy<std::int64_t>({{"intermediate_size", "expert_feed_forward_length", false},
+                          {"sliding_window", "attention.sliding_window"}});
+  if (out.config.contains("rope_scaling")) out.config["rope_scaling"]["truncate"] = false;
+}
 
 void read_gpt2(ConfigWriter& out) {
   out.copy<std::int64_t>({{"n_layer", "block_count"},
@@ -252,19 +291,22 @@ struct Architecture {
 constexpr auto kArchitectures =
     std::to_array<Architecture>({{"bloom", "bloom", read_bloom},
                                  {"falcon", "falcon", read_falcon},
-                                 {"gemma", "gemma", read_llama},
+                                 {"gemma", "gemma", read_rms},
                                  {"gemma2", "gemma2", read_gemma2},
                                  {"gemma3", "gemma3_text", read_gemma3},
+                                 {"gpt-oss", "gpt_oss", read_gpt_oss},
                                  {"gpt2", "gpt2", read_gpt2},
                                  {"gptneox", "gpt_neox", read_gpt_neox},
                                  {"llama", "llama", read_llama},
                                  {"mpt", "mpt", read_mpt},
                                  {"olmo", "olmo", read_olmo},
-                                 {"olmo2", "olmo2", read_llama},
-                                 {"phi2", "phi", read_llama},
+                                 {"olmo2", "olmo2", read_rms},
+                                 {"phi2", "phi", read_rms},
                                  {"phi3", "phi3", read_phi3},
-                                 {"qwen2", "qwen2", read_llama},
-                                 {"qwen3", "qwen3", read_llama},
+                                 {"qwen2", "qwen2", read_rms},
+                                 {"qwen2moe", "qwen2_moe", read_qwen2_moe},
+                                 {"qwen3", "qwen3", read_rms},
+                                 {"qwen3moe", "qwen3_moe", read_qwen3_moe},
                                  {"stablelm", "stablelm", read_stablelm},
                                  {"starcoder2", "starcoder2", read_starcoder2}});
 

@@ -33,6 +33,13 @@ constexpr std::pair<std::string_view, std::string_view> kNames[] = {
     {"mlp.b_in", "ffn_up.bias"},
     {"mlp.W_out", "ffn_down.weight"},
     {"mlp.b_out", "ffn_down.bias"},
+    {"attn.sinks", "attn_sinks.weight"},
+    {"mlp.W_router", "ffn_gate_inp.weight"},
+    {"mlp.b_router", "ffn_gate_inp.bias"},
+    {"mlp.shared.W_gate", "ffn_gate_shexp.weight"},
+    {"mlp.shared.W_in", "ffn_up_shexp.weight"},
+    {"mlp.shared.W_out", "ffn_down_shexp.weight"},
+    {"mlp.shared.W_sigmoid", "ffn_gate_inp_shexp.weight"},
     {"ln_final.w", "output_norm.weight"},
     {"ln_final.b", "output_norm.bias"},
     {"unembed.W_U", "output.weight"},
@@ -45,6 +52,18 @@ constexpr std::pair<std::string_view, std::string_view> kTwoNormFalconNames[] = 
     {"ln1.b", "attn_norm_2.bias"},
     {"ln2.w", "attn_norm.weight"},
     {"ln2.b", "attn_norm.bias"},
+};
+
+// Of one expert; the file holds those of all in one tensor.
+constexpr std::pair<std::string_view, std::string_view> kExpertNames[] = {
+    {"W_gate", "ffn_gate_exps.weight"}, {"b_gate", "ffn_gate_exps.bias"},
+    {"W_in", "ffn_up_exps.weight"},     {"b_in", "ffn_up_exps.bias"},
+    {"W_out", "ffn_down_exps.weight"},  {"b_out", "ffn_down_exps.bias"},
+};
+
+// gpt-oss's norm before the MLP.
+constexpr std::pair<std::string_view, std::string_view> kGptOssNames[] = {
+    {"ln2.w", "post_attention_norm.weight"},
 };
 
 std::string_view look_up(Names names, std::string_view canonical) {
@@ -61,7 +80,9 @@ class GgufTable {
 
   WeightSpec translate(WeightSpec spec) const {
     constexpr std::string_view kBlock = "blocks.*.";
+    constexpr std::string_view kExpert = "experts.*.";
     std::string_view rest = spec.canonical;
+    if (rest.starts_with(kExpert)) return expert(rest.substr(kExpert.size()), std::move(spec));
     std::string prefix;
     if (rest.starts_with(kBlock)) {
       rest.remove_prefix(kBlock.size());
@@ -76,10 +97,26 @@ class GgufTable {
   }
 
  private:
+  // "7.W_gate": an entry of the first axis, [outputs, inputs] in all files.
+  WeightSpec expert(std::string_view rest, WeightSpec spec) const {
+    const std::int64_t E = model_.moe.experts, d = model_.width, f = model_.moe.size;
+    const auto dot = rest.find('.');
+    const std::string_view name = rest.substr(dot + 1);
+    const bool out = name.ends_with("out");
+    spec.expert = std::stoll(std::string(rest.substr(0, dot)));
+    spec.sources = {"blk.*." + std::string(look_up(kExpertNames, name))};
+    spec.layout = WeightLayout::out_in;
+    spec.part = {};
+    spec.shape = name.starts_with("W_") ? (out ? Shape{E, d, f} : Shape{E, f, d})
+                                        : (out ? Shape{E, d} : Shape{E, f});
+    return spec;
+  }
+
   std::string source_of(std::string_view rest, WeightSpec& spec) const {
     std::string_view name;
     if (model_.family == "falcon" && model_.order == BlockOrder::parallel)
       name = look_up(kTwoNormFalconNames, rest);
+    if (model_.family == "gpt_oss") name = look_up(kGptOssNames, rest);
     if (name.empty()) name = look_up(kNames, rest);
     // A gate and an input projection in one tensor have the input's name.
     if (rest == "mlp.W_gate" && !spec.part.is_whole()) name = look_up(kNames, "mlp.W_in");
@@ -157,9 +194,10 @@ GgufArchitecture read_gguf_architecture(const GgufSource& source) {
   result.table = gguf_table(family.weights(result.config), result.config, source);
   // Conversions of these reorder the rows of W_Q and W_K for rotary on neighbouring pairs.
   const std::string& name = result.config.name;
-  if (name == "llama" || name == "olmo") {
+  if (name == "llama" || name == "mixtral" || name == "olmo") {
     result.config.rope.style = ops::RopeStyle::interleaved;
   }
+  result.config.moe.in_out = false;
   // Gemma's norms are stored as what they multiply by.
   result.config.norm_weight_offset = 0.0f;
   if (result.config.positions == PositionKind::rotary) {
