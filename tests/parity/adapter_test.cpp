@@ -81,7 +81,7 @@ TEST(Adapter, WhatDoesNotFitIsRefusedWithItsName) {
   EXPECT_EQ(error_with_config(nlohmann::json::object()), "no error");
   EXPECT_THAT(error_with_config({{"peft_type", "IA3"}}), HasSubstr("expected a LORA adapter"));
   EXPECT_THAT(error_with_config({{"use_dora", true}}), HasSubstr("DoRA"));
-  EXPECT_THAT(error_with_config({{"r", 5}}), HasSubstr("expected A [5, 20]"));
+  EXPECT_THAT(error_with_config({{"r", 5}}), HasSubstr("expected A [5, 37]"));
   EXPECT_THAT(error_with_config({{"r", 0}}), HasSubstr("expected 1 to"));
   EXPECT_THAT(error_with_config({{"rank_pattern", {{"q.*", 2}}}}), HasSubstr("regular expression"));
   EXPECT_THAT(error_with(base("gpt2"), adapter("llama-lora")),

@@ -176,6 +176,7 @@ def attention_of(model, modules, names, calls, i):
         call["rotary"] = model.config.model_type not in ("gpt2", "opt")
         if model.config.model_type == "opt":  # HF scales the queries instead of the scores
             call |= dict(q=q, scale=q.shape[-1] ** -0.5)
+    call["sinks"] = getattr(model.get_submodule(names["attn"]), "sinks", None)
     call["before_q"] = normed(model, modules, names, "q_norm", q)
     call["before_k"] = normed(model, modules, names, "k_norm", k)
     return call

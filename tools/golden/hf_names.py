@@ -33,6 +33,7 @@ NAMES = {
     "bloom": NORMED | FOUR_H | FUSED_ATTENTION | dict(
         block="transformer.h.{}", embed="transformer.word_embeddings_layernorm",
         final="transformer.ln_f", head="lm_head"),
+    "cohere": LLAMA,
     "falcon": NORMED | FOUR_H | FUSED_ATTENTION | dict(
         block="transformer.h.{}", embed="transformer.word_embeddings", final="transformer.ln_f",
         head="lm_head"),
@@ -54,6 +55,10 @@ NAMES = {
     "olmo2": LLAMA | QK_NORMS | dict(ln1_post="post_attention_layernorm",
                                      ln2_post="post_feedforward_layernorm"),
     "stablelm": LLAMA | QK_LAYERNORMS,
+    "mixtral": LLAMA | dict(router="mlp.gate"),
+    "qwen2_moe": LLAMA | dict(router="mlp.gate"),
+    "qwen3_moe": LLAMA | QK_NORMS | dict(router="mlp.gate"),
+    "gpt_oss": LLAMA | dict(router="mlp.router"),
     "starcoder2": LLAMA | dict(w_in="mlp.c_fc", w_out="mlp.c_proj"),
 }  # fmt: skip
 
@@ -93,6 +98,7 @@ def is_parallel(model):
     config = model.config
     return {
         "phi": lambda: True,
+        "cohere": lambda: True,
         "gptj": lambda: True,
         "gpt_neox": lambda: config.use_parallel_residual,
         "stablelm": lambda: config.use_parallel_residual,

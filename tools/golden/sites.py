@@ -72,7 +72,7 @@ def rows(x):
 
 def norm_sites(module, x, out, name):
     """hook_scale [T,1], hook_normalized [T,d], hook_out [T,d] of one norm; checked against `out`."""
-    centres = isinstance(module, torch.nn.LayerNorm) or type(module).__name__ == "OlmoLayerNorm"
+    centres = "LayerNorm" in type(module).__name__
     eps = getattr(module, "variance_epsilon", getattr(module, "eps", 1e-5))
     weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
     centred = x - x.mean(-1, keepdim=True) if centres else x
@@ -93,11 +93,18 @@ def attention_sites(model, call, prefix):
         scores = torch.tanh(scores / call["softcap"]) * call["softcap"]
     if call["mask"] is not None:
         scores = scores + call["mask"]
+    if call["sinks"] is not None:  # a column before all keys, with no value
+        slot = call["sinks"].view(-1, 1, 1).expand(*scores.shape[:2], 1)
+        scores = torch.cat([slot.to(scores.dtype), scores], -1)
+        values = torch.cat([torch.zeros_like(values[:, :1]), values], 1)
     pattern = scores.softmax(-1)
     # Falcon's eager attention adds ALiBi twice, so it is asked for the other one, which has no pattern.
     if call["pattern"] is not None:
-        expect_close(f"{prefix}.hook_pattern", pattern, call["pattern"])
-        pattern = call["pattern"]
+        if call["sinks"] is not None:  # HF drops the column
+            expect_close(f"{prefix}.hook_pattern", pattern[..., 1:], call["pattern"])
+        else:
+            expect_close(f"{prefix}.hook_pattern", pattern, call["pattern"])
+            pattern = call["pattern"]
     z = (pattern @ values).transpose(0, 1)
     expect_close(f"{prefix}.hook_z", z.reshape(len(z), -1), call["z"])
     sites = {
@@ -114,7 +121,17 @@ def attention_sites(model, call, prefix):
     return sites
 
 
-def mlp_sites(modules, names, prefix):
+def router_sites(model, modules, names, prefix):
+    """The weights with which experts are summed, [T, experts]: HF's router on what the MLP read."""
+    logits, weights, chosen = model.get_submodule(names["router"])(rows(modules[names["mlp"]][0]))
+    expect_close(f"{prefix}.router logits", logits, rows(modules[names["router"]][1]), 1e-6)
+    routing = torch.zeros_like(logits).scatter(-1, chosen, weights.to(logits.dtype))
+    return {f"{prefix}.hook_router": routing}
+
+
+def mlp_sites(model, modules, names, prefix):
+    if "router" in names:
+        return router_sites(model, modules, names, prefix)
     get = lambda role, side: rows(modules[names[role]][side])
     if "gate_up" in names:
         pre, linear = get("gate_up", 1).chunk(2, -1)
@@ -149,9 +166,10 @@ def block_sites(model, modules, calls, i):
     get = lambda role, side: rows(modules[names[role]][side])
     call = hf_attention.attention_of(model, modules, names, calls, i)
     expect_close(f"{at}.attn.hook_z", call["z"], get("wo", 0))
-    sites = attention_sites(model, call, f"{at}.attn") | mlp_sites(modules, names, f"{at}.mlp")
+    sites = attention_sites(model, call, f"{at}.attn") | mlp_sites(model, modules, names, f"{at}.mlp")
     sites[f"{at}.hook_attn_out"] = get("ln1_post" if "ln1_post" in names else "wo", 1)
-    sites[f"{at}.hook_mlp_out"] = get("ln2_post" if "ln2_post" in names else "w_out", 1)
+    end = "ln2_post" if "ln2_post" in names else "mlp" if "router" in names else "w_out"
+    sites[f"{at}.hook_mlp_out"] = get(end, 1)
     residual_sites(model, names, get, sites, at)
     for norm in ("ln1", "ln1_post", "ln2", "ln2_post"):
         if norm in names:
@@ -167,7 +185,9 @@ def end_sites(model, modules, names, last, logits):
         expect_close("ln_final input", rows(modules[names["final"]][0]), last, 0.0)
         sites["ln_final.hook_out"] = rows(modules[names["final"]][1])
         expect_close("head input", read, sites["ln_final.hook_out"], 0.0)
-    again = model.get_submodule(names["head"])(read)
+    again = model.get_submodule(names["head"])(read) * (
+        getattr(model.config, "logit_scale", None) or 1.0
+    )
     cap = getattr(model.config, "final_logit_softcapping", None)
     expect_close("hook_logits", torch.tanh(again / cap) * cap if cap else again, logits, 1e-6)
     return sites

@@ -99,7 +99,7 @@ std::vector<Site> sites_in(const JsonObject& json, const ModelConfig& config) {
     }
   }
   for (const Site site : sites) {
-    const std::string reason = absence(site.kind, config);
+    const std::string reason = absence(site, config);
     if (!reason.empty()) fail_usage(json.where("site"), "no such site in this model: {}", reason);
     if (is_attention_map(site.kind)) {
       fail_usage(json.where("site"), "expected a site with a row per position, got {}",

@@ -28,10 +28,10 @@ struct TorchCheckpoint {
 };
 
 /// Opens a `.pt`, `.pth` or `pytorch_model.bin`. The state dict is the dict of tensors under `key`;
-/// an empty `key` means one of the usual names ("state_dict", "model", …), else the file's top level
-/// if it holds tensors, else the only dict of tensors in it. Throws Error that names the file and what is wrong:
-/// a global or opcode that is not whitelisted, PyTorch's legacy format, compressed or overlapping
-/// entries, tensors outside of their storage.
+/// an empty `key` means one of the usual names ("state_dict", "model", …), else the file's top
+/// level if it holds tensors, else the only dict of tensors in it. Throws Error that names the file
+/// and what is wrong: a global or opcode that is not whitelisted, PyTorch's legacy format,
+/// compressed or overlapping entries, tensors outside of their storage.
 TorchCheckpoint open_torch_checkpoint(const std::filesystem::path& path, std::string_view key = "");
 
 /// `pytorch_model.bin.index.json`: all shards, under the names of the index.

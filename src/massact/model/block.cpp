@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "massact/base/error.h"
 #include "massact/model/attention_maps.h"
+#include "massact/model/moe.h"
+#include "massact/model/pack_weights.h"
 #include "massact/ops/activation.h"
 #include "massact/ops/elementwise.h"
 
@@ -48,19 +51,6 @@ NormWeights read_head_norms(const ModelConfig& config, const BoundWeights& weigh
     all.bias.insert(all.bias.end(), one.bias.begin(), one.bias.end());
   }
   return all;
-}
-
-ops::PackedMatrix pack_weights(const BoundWeights& weights, const std::string& block,
-                               std::initializer_list<const char*> names, ops::Precision precision,
-                               Threads& threads) {
-  std::vector<BoundWeights::Matrix> matrices;
-  std::vector<ops::WeightSlice> slices;
-  for (const char* name : names) {
-    matrices.push_back(weights.matrix(block + name));
-    const auto& parts = matrices.back().slices;
-    slices.insert(slices.end(), parts.begin(), parts.end());
-  }
-  return ops::PackedMatrix::pack(slices, precision, threads);
 }
 
 // A row's mean as the norm's divisor needs it (zero for RMSNorm).
@@ -118,8 +108,10 @@ std::uint64_t Workspace::bytes_for(const ModelConfig& config, std::int64_t rows)
   const std::int64_t mlp = config.mlp_size * (config.gated_mlp ? 2 : 1);
   const std::int64_t widest =
       std::max({config.width, config.mlp_size, config.heads * config.head_size});
+  const std::uint64_t experts = config.moe.experts > 0 ? MoeMlp::workspace_bytes(config, rows) : 0;
   // Two more bytes per value of the widest product's input: its bf16 copy.
-  return static_cast<std::uint64_t>(rows * (4 * (2 * config.width + heads + mlp) + 2 * widest));
+  return experts +
+         static_cast<std::uint64_t>(rows * (4 * (2 * config.width + heads + mlp) + 2 * widest));
 }
 
 std::uint64_t Workspace::sums_bytes_for(const ModelConfig& config, std::int64_t rows) {
@@ -224,6 +216,14 @@ struct Block::Call {
     return {normed, {}};
   }
 
+  // What a product would read, in memory: experts gather rows of it.
+  ConstFloatMatrix stored(const Input& input) const {
+    if (!input.norm) return input.x;
+    const FloatMatrix normed = Workspace::take(workspace.normed, input.x.rows, input.x.cols);
+    ops::norm(input.x, *input.norm, {.out = normed}, threads);
+    return normed;
+  }
+
   // A branch's own norm, behind its product; weights is null in a model without one.
   struct BranchNorm {
     const ModelConfig& config;
@@ -239,14 +239,19 @@ struct Block::Call {
       multiply({x, {}}, w, hidden, {.bias = bias, .residual = hidden});
       return;
     }
-    FloatMatrix out = project({x, {}}, w, bias, workspace.out);
+    add(project({x, {}}, w, bias, workspace.out), norm, site, hidden);
+  }
+
+  // hidden += norm(branch)
+  void add(FloatMatrix branch, const BranchNorm& norm, SiteKind site, FloatMatrix hidden) const {
     if (norm.weights != nullptr) {
-      const FloatMatrix normed = Workspace::take(workspace.normed, out.rows, out.cols);
-      run_norm(norm.config, *norm.weights, norm.scale_site, out, normed, sites, workspace, threads);
-      out = normed;
+      const FloatMatrix normed = Workspace::take(workspace.normed, branch.rows, branch.cols);
+      run_norm(norm.config, *norm.weights, norm.scale_site, branch, normed, sites, workspace,
+               threads);
+      branch = normed;
     }
-    visit(site, out);
-    ops::add(hidden, out, hidden, threads);
+    visit(site, branch);
+    ops::add(hidden, branch, hidden, threads);
   }
 };
 
@@ -267,8 +272,14 @@ Block Block::pack(const Model& model, int index, ops::Precision precision, Threa
   block.k_norm_ = read_head_norms(config, weights, name + "attn.k_norm", config.kv_heads);
   block.qkv_ = pack({"attn.W_Q", "attn.W_K", "attn.W_V"});
   block.attn_out_ = pack({"attn.W_O"});
-  block.mlp_in_ = config.gated_mlp ? pack({"mlp.W_gate", "mlp.W_in"}) : pack({"mlp.W_in"});
-  block.mlp_out_ = pack({"mlp.W_out"});
+  if (config.moe.in_block(index)) {
+    require(config.order == BlockOrder::sequential, config.name,
+            "expected experts in sequential blocks only, got a parallel one");
+    block.moe_ = std::make_shared<const MoeMlp>(model, index, precision, threads);
+  } else {
+    block.mlp_in_ = config.gated_mlp ? pack({"mlp.W_gate", "mlp.W_in"}) : pack({"mlp.W_in"});
+    block.mlp_out_ = pack({"mlp.W_out"});
+  }
   block.qkv_bias_ = qkv_bias(config, weights, name);
   block.attn_out_bias_ = weights.vector(name + "attn.b_O");
   block.mlp_in_bias_ = concatenate(weights, name, {"mlp.b_gate", "mlp.b_in"});
@@ -292,8 +303,13 @@ Block Block::pack(const Model& model, int index, ops::Precision precision, Threa
 
 std::uint64_t Block::packed_bytes(const ModelConfig& config, ops::Precision precision) {
   const std::int64_t heads = 2 * (config.heads + config.kv_heads) * config.head_size;
-  const std::int64_t mlp = config.mlp_size * (config.gated_mlp ? 3 : 2);
-  return static_cast<std::uint64_t>(config.width * (heads + mlp) * ops::bytes_of(precision));
+  const std::int64_t bytes = ops::bytes_of(precision);
+  const auto attention = static_cast<std::uint64_t>(config.width * heads * bytes);
+  const auto mlp = static_cast<std::uint64_t>(config.width * config.mlp_size *
+                                              (config.gated_mlp ? 3 : 2) * bytes);
+  if (config.moe.experts == 0) return attention + mlp;
+  const std::uint64_t router = MoeMlp::base_bytes(config, precision);
+  return attention + (config.moe.is_mixed() ? std::max(mlp, router) : router);
 }
 
 ops::AttentionOptions Block::attention_options() const {
@@ -371,10 +387,11 @@ void Block::write_attention(ConstFloatMatrix z, FloatMatrix hidden, const Call& 
              SiteKind::attn_out, hidden);
 }
 
-void Block::write_mlp(ConstFloatMatrix post, FloatMatrix hidden, const Call& call) const {
-  const NormWeights* norm = config_->has_branch_norms() ? &ln2_post_ : nullptr;
-  call.write(post, mlp_out_, mlp_out_bias_, {*config_, norm, SiteKind::ln2_post_scale},
-             SiteKind::mlp_out, hidden);
+void Block::write_mlp(FloatMatrix post, FloatMatrix hidden, const Call& call) const {
+  const NormWeights* weights = config_->has_branch_norms() ? &ln2_post_ : nullptr;
+  const Call::BranchNorm norm = {*config_, weights, SiteKind::ln2_post_scale};
+  if (moe_) return call.add(post, norm, SiteKind::mlp_out, hidden);
+  call.write(post, mlp_out_, mlp_out_bias_, norm, SiteKind::mlp_out, hidden);
 }
 
 // A norm over each head's dimensions, or over all of them at once.
@@ -490,8 +507,9 @@ void Block::finish_heads(const Input& normed, FloatMatrix z, FloatMatrix chosen,
   }
 }
 
-// The MLP's hidden layer after its activation.
+// The MLP's hidden layer after its activation; with experts, all that the MLP computes.
 FloatMatrix Block::transform(const Input& normed, const Call& call) const {
+  if (moe_) return moe_->run(call.stored(normed), call.sites, call.workspace, call.threads);
   const ModelConfig& config = *config_;
   const std::int64_t f = config.mlp_size;
   Buffer<float>& buffer = call.workspace.mlp;

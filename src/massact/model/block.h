@@ -62,7 +62,7 @@ class RopeTables {
 
 /// Memory that block calls reuse, and where their time went. One per thread of control.
 struct Workspace {
-  Buffer<float> normed, normalized, scale, qkv, z, out, mlp, gates, maps;
+  Buffer<float> normed, normalized, scale, qkv, z, out, mlp, gates, maps, expert_in, expert_out;
   ops::AttentionSums sums;
   StageTimes times;
 
@@ -86,6 +86,8 @@ struct NormWeights {
   ops::NormOptions options(const ModelConfig& config) const;
 };
 
+class MoeMlp;
+
 /// The weights of one block, packed for the kernels. Immutable; thread-safe.
 class Block {
  public:
@@ -96,7 +98,7 @@ class Block {
   void run(FloatMatrix hidden, std::span<const ops::RowRange> sequences, const RopeTables& rope,
            SiteVisitor& sites, Workspace& workspace, Threads& threads) const;
 
-  /// Bytes of a packed block of this architecture.
+  /// Bytes of a packed block of this architecture, without experts that no token was sent to yet.
   static std::uint64_t packed_bytes(const ModelConfig& config, ops::Precision precision);
 
  private:
@@ -108,7 +110,7 @@ class Block {
   void normalise_stream(const NormWeights& norm, SiteKind scale_site, FloatMatrix hidden,
                         const Call& call) const;
   void write_attention(ConstFloatMatrix z, FloatMatrix hidden, const Call& call) const;
-  void write_mlp(ConstFloatMatrix post, FloatMatrix hidden, const Call& call) const;
+  void write_mlp(FloatMatrix post, FloatMatrix hidden, const Call& call) const;
   FloatMatrix attend(const Input& normed, const Call& call) const;
   void normalise_heads(FloatMatrix x, const NormWeights& norm, std::int64_t heads,
                        const Call& call) const;
@@ -123,6 +125,7 @@ class Block {
   NormWeights ln1_, ln1_post_, ln2_, ln2_post_, q_norm_, k_norm_;
   ops::PackedMatrix qkv_, attn_out_, mlp_in_, mlp_out_, head_gate_;
   std::vector<float> qkv_bias_, attn_out_bias_, mlp_in_bias_, mlp_out_bias_;
+  std::shared_ptr<const MoeMlp> moe_;  // instead of mlp_in_ and mlp_out_
   std::vector<float> slot_key_, slot_value_, slot_logit_, value_bias_;
 
   explicit Block(const Model& model) : config_(&model.config()), model_(model) {}

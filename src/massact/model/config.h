@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "massact/model/moe_config.h"
 #include "massact/model/rope_config.h"
 #include "massact/ops/activation.h"
 
@@ -116,6 +117,7 @@ struct ModelConfig {
 
   ops::Activation activation = ops::Activation::silu;
   bool gated_mlp = true;
+  MoeConfig moe;
   Biases biases;
   bool tied_embeddings = false;
 

@@ -31,18 +31,22 @@ const Family& find_family(const JsonObject& config);
 
 // One function per file in families/.
 Family bloom_family();
+Family cohere_family();
 Family falcon_family();
 Family gemma_family();
 Family gpt2_family();
 Family gptj_family();
 Family gpt_neox_family();
+Family gpt_oss_family();
 Family llama_family();
+Family mixtral_family();
 Family mpt_family();
 Family nanogpt_family();
 Family olmo_family();
 Family opt_family();
 Family phi_family();
 Family phi3_family();
+Family qwen_moe_family();
 Family stablelm_family();
 Family starcoder2_family();
 

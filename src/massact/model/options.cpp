@@ -122,7 +122,28 @@ std::vector<std::string> attention_options(const ModelConfig& config) {
 }
 
 std::string mlp_in_words(const ModelConfig& config) {
-  return fmt::format("{}{}", ops::name_of(config.activation), config.gated_mlp ? ", gated" : "");
+  const MoeConfig& moe = config.moe;
+  std::string text =
+      moe.kind == ExpertKind::clamped_swiglu
+          ? fmt::format("SwiGLU clamped at {:g}", moe.swiglu_limit)
+          : fmt::format("{}{}", ops::name_of(config.activation), config.gated_mlp ? ", gated" : "");
+  return moe.experts == 0 ? text : text + "; " + experts_in_words(config);
+}
+
+std::string experts_in_words(const ModelConfig& config) {
+  const MoeConfig& moe = config.moe;
+  const auto blocks = std::count(moe.blocks.begin(), moe.blocks.end(), true);
+  std::string text =
+      fmt::format("{} experts of width {}, {} per token", moe.experts, moe.size, moe.per_token);
+  if (moe.shared_size > 0) text += fmt::format(", one of width {} for all", moe.shared_size);
+  if (moe.router == RouterKind::choose_then_softmax) {
+    text += ", softmax over the chosen";
+  } else {
+    text += moe.normalised ? ", chosen weights sum to 1" : ", softmax over all";
+  }
+  if (moe.biases) text += ", biases";
+  if (moe.is_mixed()) text += fmt::format(" (in {} of {} layers)", blocks, config.layers);
+  return text;
 }
 
 std::string biases_in_words(const ModelConfig& config) {

@@ -24,6 +24,8 @@ std::vector<std::string> attention_options(const ModelConfig& config);
 
 /// "silu, gated".
 std::string mlp_in_words(const ModelConfig& config);
+/// The mixture of experts of a model that has one.
+std::string experts_in_words(const ModelConfig& config);
 
 /// "q, k, v, MLP input"; empty: none.
 std::string biases_in_words(const ModelConfig& config);

@@ -24,6 +24,9 @@ constexpr std::array<std::string_view, kSiteKinds> kNames = {
     "hook_logits",
 };
 
+constexpr const char* kInsideExperts =
+    "each token runs through other experts: see mlp.hook_router and hook_mlp_out";
+
 SiteKind kind_at(int index) { return static_cast<SiteKind>(index); }
 
 [[noreturn]] void fail_unknown(std::string_view name, std::span<const std::string> known) {
@@ -98,6 +101,7 @@ Site parse_site(std::string_view name, const ModelConfig& config) {
 }
 
 std::string absence(SiteKind kind, const ModelConfig& config) {
+  const bool experts_everywhere = config.moe.experts > 0 && !config.moe.is_mixed();
   switch (kind) {
     case SiteKind::pos_embed:
       return config.positions == PositionKind::learned ? "" : "the model has no learned positions";
@@ -128,10 +132,30 @@ std::string absence(SiteKind kind, const ModelConfig& config) {
                  : "attention and MLP run in parallel: nothing lies between them";
     case SiteKind::ln_final_out:
       return config.final_norm ? "" : "the model has no final norm";
+    case SiteKind::mlp_pre:
+    case SiteKind::mlp_post:
+      return experts_everywhere ? kInsideExperts : "";
     case SiteKind::mlp_pre_linear:
+      if (experts_everywhere) return kInsideExperts;
       return config.gated_mlp ? "" : "the MLP is not gated";
     case SiteKind::mlp_router:
-      return "the model has no mixture of experts";
+      return config.moe.experts > 0 ? "" : "the model has no mixture of experts";
+    default:
+      return "";
+  }
+}
+
+std::string absence(Site site, const ModelConfig& config) {
+  std::string reason = absence(site.kind, config);
+  if (!reason.empty() || site.block < 0 || config.moe.experts == 0) return reason;
+  const bool experts = config.moe.in_block(site.block);
+  switch (site.kind) {
+    case SiteKind::mlp_pre:
+    case SiteKind::mlp_pre_linear:
+    case SiteKind::mlp_post:
+      return experts ? kInsideExperts : "";
+    case SiteKind::mlp_router:
+      return experts ? "" : "this block has one MLP and no experts";
     default:
       return "";
   }
@@ -162,6 +186,8 @@ std::vector<std::int64_t> site_shape(SiteKind kind, const ModelConfig& config,
     case SiteKind::mlp_pre_linear:
     case SiteKind::mlp_post:
       return {T, config.mlp_size};
+    case SiteKind::mlp_router:
+      return {T, config.moe.experts};
     case SiteKind::logits:
       return {T, config.vocab};
     default:
@@ -180,7 +206,7 @@ std::vector<Site> all_sites(const ModelConfig& config) {
   std::vector<Site> sites;
   const auto add = [&](int first, int last, int block) {
     for (int i = first; i <= last; ++i) {
-      if (absence(kind_at(i), config).empty()) sites.push_back({kind_at(i), block});
+      if (absence(Site{kind_at(i), block}, config).empty()) sites.push_back({kind_at(i), block});
     }
   };
   add(0, static_cast<int>(SiteKind::pos_embed), -1);

@@ -82,6 +82,9 @@ SiteKind parse_site_kind(std::string_view name);
 /// Why this architecture has no such site ("parallel blocks have no resid_mid"), or "" if it has.
 std::string absence(SiteKind kind, const ModelConfig& config);
 
+/// The same for one block, where blocks differ (some with experts, some without).
+std::string absence(Site site, const ModelConfig& config);
+
 /// Shape of the site for one sequence of `positions` rows: [T, d], [T, H, c], [H, T, S], …
 std::vector<std::int64_t> site_shape(SiteKind kind, const ModelConfig& config,
                                      std::int64_t positions);

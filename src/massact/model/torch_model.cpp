@@ -20,22 +20,16 @@ constexpr std::uint64_t kMaxConfigBytes = 16u << 20;
 // Where training programs save the model's options.
 constexpr std::array<const char*, 3> kOptionKeys = {"model_args", "config", "model_config"};
 
-struct Architecture {
-  JsonObject config;
-  std::string model_type;
-};
-
-Architecture read_architecture(const fs::path& path, const TorchCheckpoint& checkpoint) {
+JsonObject read_options(const fs::path& path, const TorchCheckpoint& checkpoint) {
   const fs::path beside = path.parent_path() / "config.json";
-  if (fs::exists(beside)) {
-    const auto json = JsonObject::from_file(beside, kMaxConfigBytes);
-    return {json, json.get<std::string>("model_type")};
-  }
+  if (fs::exists(beside)) return JsonObject::from_file(beside, kMaxConfigBytes);
   for (const char* key : kOptionKeys) {
     const auto options = checkpoint.values.find(key);
     if (options == checkpoint.values.end() || !options->is_object()) continue;
     if (options->contains("n_layer") && options->contains("block_size")) {
-      return {JsonObject(*options, fmt::format("{}: {}", path.string(), key)), "nanogpt"};
+      nlohmann::json named = *options;
+      named["model_type"] = "nanogpt";
+      return {std::move(named), fmt::format("{}: {}", path.string(), key)};
     }
   }
   std::vector<std::string> some;
@@ -67,10 +61,9 @@ bool is_torch_checkpoint(const fs::path& path) {
 
 TorchModel open_torch_model(const fs::path& path, const fs::path& adapter) {
   TorchCheckpoint checkpoint = open_torch_checkpoint(path);
-  const Architecture architecture = read_architecture(path, checkpoint);
-  const Family& family =
-      find_family(architecture.model_type, architecture.config.where("model_type"));
-  const ModelConfig config = family.read_config(architecture.config);
+  const JsonObject options = read_options(path, checkpoint);
+  const Family& family = find_family(options);
+  const ModelConfig config = family.read_config(options);
   TorchModel model{.config = config, .weights = {}, .notes = {describe(checkpoint)}};
   std::shared_ptr<const WeightSource> weights = std::move(checkpoint.weights);
   if (!adapter.empty()) {

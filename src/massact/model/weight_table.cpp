@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <set>
 
 #include "massact/base/error.h"
@@ -77,6 +78,19 @@ void append_problem(std::string& text, std::string_view what,
   if (shown < names.size()) text += fmt::format(", and {} more", names.size() - shown);
 }
 
+// Of one expert, if the tensor holds those of all.
+Shape expert_shape(const WeightSpec& spec) {
+  if (spec.expert < 0) return spec.shape;
+  const auto& extents = spec.shape.extents();
+  return Shape(std::vector<std::int64_t>(extents.begin() + 1, extents.end()));
+}
+
+// A row may be stored as a vector (GGUF leaves such extents out).
+bool fits(const Shape& stored, const Shape& expected) {
+  if (stored == expected) return true;
+  return expected.rank() == 2 && expected[0] == 1 && stored.rank() == 1 && stored[0] == expected[1];
+}
+
 }  // namespace
 
 std::string WeightSpec::source_name(std::string_view prefix, std::int64_t block) const {
@@ -84,11 +98,12 @@ std::string WeightSpec::source_name(std::string_view prefix, std::int64_t block)
 }
 
 WeightSpec& WeightTable::add(std::string canonical, std::string source, Shape shape) {
-  WeightSpec& spec = specs.emplace_back();
+  WeightSpec spec;
   spec.canonical = std::move(canonical);
   spec.sources = {std::move(source)};
   spec.shape = std::move(shape);
-  return spec;
+  specs.push_back(std::move(spec));
+  return specs.back();
 }
 
 void WeightTable::ignore(std::string pattern, std::string reason) {
@@ -108,7 +123,7 @@ BoundWeights BoundWeights::bind(const WeightTable& table,
       const TensorInfo* info = source->find(full);
       if (info == nullptr) continue;
       used.insert(full);
-      if (info->shape != spec.shape) {
+      if (!fits(info->shape, spec.shape)) {
         misshaped.push_back(fmt::format("{} expected {} got {}", full, spec.shape.to_string(),
                                         info->shape.to_string()));
       }
@@ -157,17 +172,21 @@ BoundWeights::Matrix BoundWeights::matrix(std::string_view canonical) const {
   const Binding& binding = at(canonical);
   const bool transposed = binding.spec.layout == WeightLayout::in_out;
   const TensorInfo& info = source_->info(binding.source);
+  const Shape shape = expert_shape(binding.spec);
+  const std::int64_t count = shape.element_count(binding.source);
+  const std::int64_t first = std::max<std::int64_t>(binding.spec.expert, 0) * count;
   Matrix matrix;
-  ops::WeightSlice all;
+  TensorView view{DType::f32, shape, nullptr};
   if (info.viewable) {
-    all = ops::whole(source_->view(binding.source), transposed);
+    const TensorView whole = source_->view(binding.source);
+    view.type = whole.type;
+    view.data = whole.data + static_cast<std::size_t>(first) * size_of(whole.type);
   } else {
-    const std::int64_t count = info.shape.element_count();
     matrix.decoded = Buffer<float>(count);
-    source_->read(binding.source, 0, count, matrix.decoded.data());
-    const auto* bytes = reinterpret_cast<const std::byte*>(matrix.decoded.data());
-    all = ops::whole({DType::f32, info.shape, bytes}, transposed);
+    source_->read(binding.source, first, count, matrix.decoded.data());
+    view.data = reinterpret_cast<const std::byte*>(matrix.decoded.data());
   }
+  const ops::WeightSlice all = ops::whole(view, transposed);
   const FusedPart& part = binding.spec.part;
   if (part.is_whole()) {
     matrix.slices = {all};
@@ -175,8 +194,8 @@ BoundWeights::Matrix BoundWeights::matrix(std::string_view canonical) const {
   }
   for (std::int64_t run = 0; run < part.runs; ++run) {
     ops::WeightSlice slice = all;
-    const std::int64_t first = part.first + run * part.period;
-    slice.data += static_cast<std::size_t>(first * all.out_stride) * size_of(all.type);
+    const std::int64_t begin = part.first + run * part.period;
+    slice.data += static_cast<std::size_t>(begin * all.out_stride) * size_of(all.type);
     slice.out = part.count;
     matrix.slices.push_back(slice);
   }
@@ -188,7 +207,9 @@ std::vector<float> BoundWeights::vector(std::string_view canonical) const {
   if (it == bindings_.end()) return {};
   const auto& [source, spec] = it->second;
   FusedPart part = spec.part;
-  if (part.is_whole()) part.count = spec.shape.element_count(source);
+  const std::int64_t all = expert_shape(spec).element_count(source);
+  if (part.is_whole()) part.count = all;
+  part.first += std::max<std::int64_t>(spec.expert, 0) * all;
   std::vector<float> values(static_cast<std::size_t>(part.count * part.runs));
   for (std::int64_t run = 0; run < part.runs; ++run) {
     source_->read(source, part.first + run * part.period, part.count,

@@ -40,7 +40,8 @@ struct WeightSpec {
   std::vector<std::string> sources;  ///< names in use for it; the first one found is taken
   Shape shape;                       ///< of the tensor in the file
   WeightLayout layout = WeightLayout::out_in;
-  FusedPart part;  ///< if it is a part of a fused projection (or bias)
+  FusedPart part;            ///< if it is a part of a fused projection (or bias)
+  std::int64_t expert = -1;  ///< if not negative: this entry of the tensor's first axis
 
   /// The first source name with its prefix and block filled in.
   std::string source_name(std::string_view prefix, std::int64_t block) const;

@@ -37,13 +37,15 @@ std::vector<std::string> unusual(const ModelConfig& config) {
         fmt::format("heads x head size = {} x {} = {} differs from the width {}", config.heads,
                     config.head_size, config.heads * config.head_size, config.width));
   }
-  if (config.norm_placement != NormPlacement::before || !config.norm_weight ||
-      config.norm_weight_offset != 0 || !config.final_norm) {
+  const bool bare = !config.norm_weight || (config.norm == NormKind::layer && !config.norm_bias);
+  if (config.norm_placement != NormPlacement::before || bare || config.norm_weight_offset != 0 ||
+      !config.final_norm) {
     notes.push_back("norms: " + norms_in_words(config));
   }
   if (config.order != BlockOrder::sequential) {
     notes.push_back("attention and MLP: " + block_in_words(config));
   }
+  if (config.moe.experts > 0) notes.push_back("mixture of experts: " + experts_in_words(config));
   const std::string biases = biases_in_words(config);
   if (!biases.empty()) notes.push_back("biases on " + biases);
   if (config.positions == PositionKind::rotary && config.rope.attention_factor != 1.0f) {
@@ -62,9 +64,15 @@ double arithmetic_of(const ModelConfig& c, std::int64_t sequences, std::int64_t 
   const auto kv = static_cast<double>(c.kv_heads * c.head_size);
   const auto f = static_cast<double>(c.mlp_size);
   const auto t = static_cast<double>(seq_len);
-  const double projections = d * q * 2 + d * kv * 2 + d * f * (c.gated_mlp ? 3 : 2);
-  const double attention = q * t;  // scores and values, each half of q * t: causal
-  return 2 * (projections + attention) * t * static_cast<double>(sequences * c.layers);
+  const double dense = d * f * (c.gated_mlp ? 3 : 2);
+  const MoeConfig& moe = c.moe;
+  const double experts =
+      d * static_cast<double>(3 * (moe.per_token * moe.size + moe.shared_size) + moe.experts);
+  const auto sparse = static_cast<double>(std::count(moe.blocks.begin(), moe.blocks.end(), true));
+  const double mlps = dense * (static_cast<double>(c.layers) - sparse) + experts * sparse;
+  // Scores and values are each half of q * t: causal.
+  const double attention = (d * q * 2 + d * kv * 2 + q * t) * static_cast<double>(c.layers);
+  return 2 * (attention + mlps) * t * static_cast<double>(sequences);
 }
 
 // How fast this machine multiplies a matrix like the model's, with the threads asked for.

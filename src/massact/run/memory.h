@@ -12,9 +12,10 @@ namespace massact {
 
 /// What a run is about to hold, in bytes.
 struct MemoryPlan {
-  std::uint64_t block = 0;   ///< one packed block
-  std::uint64_t blocks = 0;  ///< all blocks held at the same time
-  bool resident = false;     ///< all blocks stay in memory between passes
+  std::uint64_t block = 0;    ///< one packed block, without experts
+  std::uint64_t experts = 0;  ///< experts of one block that tokens may be sent to, packed
+  std::uint64_t blocks = 0;   ///< all blocks held at the same time
+  bool resident = false;      ///< all blocks stay in memory between passes
   std::uint64_t unembedding = 0;
   std::uint64_t source = 0;     ///< one block as it is stored, while it is being packed
   std::uint64_t hidden = 0;     ///< hidden states of all streams of the largest pass

@@ -38,7 +38,7 @@ Plan::Plan(Model model, std::vector<Tokens> sequences)
 }
 
 void Plan::require_site(Site site) const {
-  const std::string reason = absence(site.kind, model_.config());
+  const std::string reason = absence(site, model_.config());
   if (!reason.empty()) fail_usage(name_of(site), "{} has no such site: {}", model_.name(), reason);
   const bool block_exists = site.block >= 0 && site.block < model_.config().layers;
   if (is_block_site(site.kind) && !block_exists) {

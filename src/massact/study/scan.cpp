@@ -23,6 +23,14 @@ std::vector<int> layers_of(const ScanOptions& options, const ModelConfig& config
   return layers;
 }
 
+std::vector<Site> router_sites(const MoeConfig& moe) {
+  std::vector<Site> sites;
+  for (std::size_t block = 0; block < moe.blocks.size(); ++block) {
+    if (moe.blocks[block]) sites.push_back({SiteKind::mlp_router, static_cast<int>(block)});
+  }
+  return sites;
+}
+
 double ratio_of(float value, double median) {
   const double abs = std::abs(static_cast<double>(value));
   return abs == 0.0 ? 0.0 : abs / median;
@@ -156,6 +164,9 @@ ScanResult run_scan(const Model& model, const Corpus& corpus, const ScanOptions&
       sites::hidden_states(model.config(), layers_of(options, model.config()));
   const auto& magnitudes = plan.observe(sites, observe::Magnitudes({.top_k = options.top_k}));
   const auto& window = plan.observe(sites, observe::Window());
+  const MoeConfig& moe = model.config().moe;
+  const observe::Routing* routing = nullptr;
+  if (moe.experts > 0) routing = &plan.observe(router_sites(moe), observe::Routing(moe));
   const RunReport report = run(plan, options.run, progress);
 
   const CorpusLabels labels(corpus, options.classes, model.config().prefix_rows());
@@ -166,6 +177,7 @@ ScanResult run_scan(const Model& model, const Corpus& corpus, const ScanOptions&
     result.layers.push_back(make_row(number, layer, options.largest, labels));
   }
   find(magnitudes, options, labels, result);
+  if (routing) result.routing = routing_of(*routing, moe, result.best());
   std::vector<std::int64_t> lengths;
   for (const Plan::Tokens& rows : plan.sequences()) lengths.push_back(std::ssize(rows));
   result.window = make_window(window, result.best(), lengths, labels);
