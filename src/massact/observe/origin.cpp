@@ -101,7 +101,7 @@ Origin::Origin(const Model& model, std::shared_ptr<Shared> shared)
   for (std::size_t i = 0; i < targets().size(); ++i) {
     steps_.emplace_back(static_cast<std::size_t>(model.config().layers));
   }
-  if (!lines_.has("blocks.0.mlp.W_out")) {
+  if (model.config().moe.experts > 0) {
     mlp_reason_ = "the MLP is a mixture of experts: its neurons are not split";
   }
 }
@@ -117,7 +117,7 @@ const Origin& Origin::attach(Plan& plan, std::vector<OriginTarget> targets) {
   std::vector<int> blocks;
   for (int block = 0; block < config.layers; ++block) {
     for (const SiteKind kind : kRowSites) {
-      if (absence(kind, config).empty()) sites.push_back({kind, block});
+      if (absence(Site{kind, block}, config).empty()) sites.push_back({kind, block});
     }
     for (const SiteKind kind : {query_site(config), key_site(config), SiteKind::v}) {
       sites.push_back({kind, block});
@@ -199,7 +199,7 @@ void Origin::finish(int block, std::int64_t sequence) {
 
 void Origin::detail_mlp(int block, const OriginTarget& target, const Rows& rows, OriginStep& step) {
   const float* post = row_of(rows, SiteKind::mlp_post, target.position);
-  if (!mlp_reason_.empty() || post == nullptr) return;
+  if (!lines_.has(weight_name(block, "mlp.W_out")) || post == nullptr) return;
   auto detail = std::make_unique<MlpDetail>();
   detail->weight = lines_.of_output(weight_name(block, "mlp.W_out"), target.dimension);
   const std::size_t count = detail->weight.size();

@@ -22,7 +22,7 @@ std::vector<Site> block_sites(const ModelConfig& config, std::span<const SiteKin
   std::vector<Site> sites;
   for (int block = 0; block < config.layers; ++block) {
     for (const SiteKind kind : kinds) {
-      if (absence(kind, config).empty()) sites.push_back({kind, block});
+      if (absence(Site{kind, block}, config).empty()) sites.push_back({kind, block});
     }
   }
   return sites;
