@@ -17,6 +17,7 @@ const browser = await chromium.launch({
 });
 const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
 await page.goto(pathToFileURL(report).href);
+await page.addStyleTag({ content: "nav { position: static !important }" });
 for (const part of kParts) {
   const section = page.locator(`section#${part}`);
   if ((await section.count()) === 0) continue;

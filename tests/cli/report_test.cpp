@@ -60,8 +60,8 @@ TEST(Report, MeasuresWhatIsMissingAndReusesWhatIsThere) {
 
   const Outcome second = massact(on_planted("report", out));
   ASSERT_EQ(second.status, 0) << second.err;
-  EXPECT_THAT(second.err,
-              AllOf(HasSubstr("scan.json is there"), HasSubstr("ablate.json is there")));
+  EXPECT_THAT(second.err, AllOf(HasSubstr("scan.json is there"), HasSubstr("ablate.json is there"),
+                                HasSubstr("explain.json is there")));
   EXPECT_EQ(read_file(out / "planted/scan.json"), scan);
 }
 

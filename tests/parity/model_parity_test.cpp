@@ -130,8 +130,8 @@ TEST_P(ModelParity, EditsReachWhatFollows) {
   Plan plan(model_, texts_);
   const int silent = plan.fork("silent", zero_at({SiteKind::attn_out, SiteKind::mlp_out}));
   const int blind = plan.fork("no queries", zero_at({SiteKind::q}));
-  const SiteKind input = config.moe.in_block(0) ? SiteKind::mlp_router : SiteKind::mlp_pre;
-  const int mute = plan.fork("no MLP input", zero_at({input}));
+  const bool dense = absence(Site{SiteKind::mlp_pre, 0}, config).empty();  // else: experts
+  const int mute = plan.fork("no MLP", zero_at({dense ? SiteKind::mlp_pre : SiteKind::mlp_out}));
   const int cut = plan.fork("no stream", zero_at({SiteKind::resid_post}));
   const std::vector<Site> ends = {{SiteKind::resid_pre, 0}, {SiteKind::resid_post, 0}};
   const std::vector<Site> logits = {{SiteKind::logits, -1}};

@@ -1,5 +1,6 @@
 // Mixtures of experts beyond the sites' values (which model_parity_test compares): what is read,
 // what memory is planned, what edits of the router do, who saw which token.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -9,7 +9,7 @@ const kHostile = `</script><img src=x onerror="globalThis.broken=1">'"&lt;\u2028
 
 // Every string of a result file becomes hostile, except those that programs read.
 function poison(value, key = "") {
-  const read = ["schema", "hash", "label", "position_class", "kind", "convention", "selector", "massact_version"];
+  const read = ["schema", "hash", "label", "position_class", "kind", "convention", "selector", "massact_version", "probabilities", "logits", "pictures", "precision", "name"];
   if (typeof value === "string") return read.includes(key) ? value : kHostile + value;
   if (Array.isArray(value)) return value.map((item) => poison(item, key));
   if (value === null || typeof value !== "object") return value;
@@ -21,7 +21,7 @@ test("hostile texts stay text", async (t) => {
   massact("report", planted, ...harbour, "--out", folder, "--quiet");
   const results = join(folder, `it's "quoted" <b>&amp; $(touch x) \`touch y\``);
   mkdirSync(results);
-  for (const name of ["scan.json", "scan-window.json", "ablate.json"]) {
+  for (const name of ["scan.json", "scan-window.json", "ablate.json", "explain.json"]) {
     writeFileSync(join(results, name), JSON.stringify(poison(json(folder, "planted", name))));
   }
   const out = join(folder, "out");
@@ -35,7 +35,7 @@ test("hostile texts stay text", async (t) => {
     await page.evaluate((chart) => {
       const option = globalThis.massactCharts.get(chart).drawn();
       const data = option.series[0].data[0];
-      const tip = option.tooltip[0].trigger === "axis" ? [{ value: data, seriesName: "x" }] : { data };
+      const tip = option.tooltip[0].trigger === "axis" ? [{ value: data, dataIndex: 0, seriesName: "x" }] : { data };
       document.body.append(option.tooltip[0].formatter(tip));
     }, id);
   }
@@ -53,7 +53,7 @@ test("the static figures draw hostile texts", (t) => {
   massact("report", planted, ...harbour, "--out", folder, "--quiet");
   const results = join(folder, "hostile");
   mkdirSync(results);
-  for (const name of ["scan.json", "scan-window.json", "ablate.json"]) {
+  for (const name of ["scan.json", "scan-window.json", "ablate.json", "explain.json"]) {
     writeFileSync(join(results, name), JSON.stringify(poison(json(folder, "planted", name))));
   }
   copyFileSync(join(folder, "planted/scan-layers.csv"), join(results, "scan-layers.csv"));

@@ -9,6 +9,7 @@ let folder;
 let scan;
 let ablate;
 let scanWindow;
+let explain;
 
 before((t) => {
   folder = freshFolder(t);
@@ -16,6 +17,7 @@ before((t) => {
   scan = json(folder, "planted/scan.json");
   ablate = json(folder, "planted/ablate.json");
   scanWindow = json(folder, "planted/scan-window.json");
+  explain = json(folder, "planted/explain.json");
 });
 
 test("opens from disk without errors and asks for nothing", async (t) => {
@@ -41,6 +43,20 @@ test("every chart shows the numbers of the result files", async (t) => {
     ablation.rows.map((row) => [row[0], row[4], row[5]]),
     ablate.variants.map((v) => [v.name, v.measures.perplexities[0].perplexity.value, v.measures.perplexities[0].perplexity.error]),
   );
+  const bias = await chartTable(page, "bias-0");
+  assert.deepEqual(bias.rows, explain.bias.map((row) => [row.layer, row.share, row.constant_share, row.slot_share]));
+  const writes = await chartTable(page, "writes-0");
+  assert.deepEqual(writes.rows, explain.findings.flatMap((f) => f.layers.map((l) => [f.finding, l.layer, l.value, l.attention, l.mlp])));
+  const sinks = await chartTable(page, "sinks-0");
+  assert.deepEqual(
+    sinks.rows,
+    explain.sinks.layers.flatMap((layer) => layer.heads.flatMap((h) => h.classes.map((c) => [layer.layer, h.head, c.class, c.probability]))),
+  );
+  const attention = await chartTable(page, "attention-0-0");
+  const rows = new Map();
+  for (const [, , query, , probability] of attention.rows) rows.set(query, (rows.get(query) ?? 0) + probability);
+  assert.equal(rows.size, 64);
+  for (const sum of rows.values()) assert.ok(Math.abs(sum - 1) < 0.01, String(sum));
   // What is drawn is what the table says.
   await showChart(page, "layers-0");
   const drawn = await page.evaluate(() => globalThis.massactCharts.get("layers-0").drawn().series.map((s) => s.data));

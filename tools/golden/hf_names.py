@@ -33,6 +33,7 @@ NAMES = {
     "bloom": NORMED | FOUR_H | FUSED_ATTENTION | dict(
         block="transformer.h.{}", embed="transformer.word_embeddings_layernorm",
         final="transformer.ln_f", head="lm_head"),
+    "cohere": LLAMA,
     "falcon": NORMED | FOUR_H | FUSED_ATTENTION | dict(
         block="transformer.h.{}", embed="transformer.word_embeddings", final="transformer.ln_f",
         head="lm_head"),
@@ -97,6 +98,7 @@ def is_parallel(model):
     config = model.config
     return {
         "phi": lambda: True,
+        "cohere": lambda: True,
         "gptj": lambda: True,
         "gpt_neox": lambda: config.use_parallel_residual,
         "stablelm": lambda: config.use_parallel_residual,

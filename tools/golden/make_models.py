@@ -14,7 +14,7 @@ import zlib
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from transformers import (BloomConfig, FalconConfig, Gemma2Config, Gemma3TextConfig, GemmaConfig,
+from transformers import (BloomConfig, CohereConfig, FalconConfig, Gemma2Config, Gemma3TextConfig, GemmaConfig,
                           GPT2Config, GPTJConfig, GPTNeoXConfig, LlamaConfig, MistralConfig, MptConfig,
                           Olmo2Config, OlmoConfig, OPTConfig, Phi3Config, PhiConfig, Qwen2Config,
                           Qwen3Config, StableLmConfig, Starcoder2Config)  # fmt: skip
@@ -169,6 +169,7 @@ TABLE = {
         dict(lengths=(1, 16, 17), spelling="type"),
     ),
     "phi3-window": (Phi3Config(**(GATED | dict(hidden_size=24, sliding_window=5))), dict(lengths=(17,))),
+    "cohere": (CohereConfig(**(GATED | dict(hidden_size=24, logit_scale=0.3))), {}),
     "falcon-7b": (falcon(hidden_size=24), dict(spelling="type", bare_names=True)),
     # Five heads: slopes between powers of two, whose products HF rounds to bf16.
     "falcon-alibi": (

@@ -72,7 +72,7 @@ def rows(x):
 
 def norm_sites(module, x, out, name):
     """hook_scale [T,1], hook_normalized [T,d], hook_out [T,d] of one norm; checked against `out`."""
-    centres = isinstance(module, torch.nn.LayerNorm) or type(module).__name__ == "OlmoLayerNorm"
+    centres = "LayerNorm" in type(module).__name__
     eps = getattr(module, "variance_epsilon", getattr(module, "eps", 1e-5))
     weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
     centred = x - x.mean(-1, keepdim=True) if centres else x
@@ -185,7 +185,9 @@ def end_sites(model, modules, names, last, logits):
         expect_close("ln_final input", rows(modules[names["final"]][0]), last, 0.0)
         sites["ln_final.hook_out"] = rows(modules[names["final"]][1])
         expect_close("head input", read, sites["ln_final.hook_out"], 0.0)
-    again = model.get_submodule(names["head"])(read)
+    again = model.get_submodule(names["head"])(read) * (
+        getattr(model.config, "logit_scale", None) or 1.0
+    )
     cap = getattr(model.config, "final_logit_softcapping", None)
     expect_close("hook_logits", torch.tanh(again / cap) * cap if cap else again, logits, 1e-6)
     return sites

@@ -14,6 +14,12 @@ constexpr Text kTexts[] = {
      R"({"model_type": "bloom", "n_layer": 30, "hidden_size": 4096, "num_attention_heads": 32,
         "vocab_size": 250880, "seq_length": 2048, "layer_norm_epsilon": 1e-05,
         "apply_residual_connection_post_layernorm": false})"},
+    {"c4ai-command-r-v01",
+     R"({"model_type": "cohere", "hidden_size": 8192, "num_hidden_layers": 40, "num_attention_heads": 64,
+        "num_key_value_heads": 64, "intermediate_size": 22528, "vocab_size": 256000,
+        "max_position_embeddings": 8192, "hidden_act": "silu", "layer_norm_eps": 1e-05,
+        "logit_scale": 0.0625, "rope_theta": 8000000.0, "attention_bias": false,
+        "use_qk_norm": false})"},
     {"falcon-7b",
      R"({"model_type": "falcon", "hidden_size": 4544, "num_hidden_layers": 32,
         "num_attention_heads": 71, "vocab_size": 65024, "layer_norm_epsilon": 1e-05, "alibi":

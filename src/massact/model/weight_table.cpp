@@ -85,6 +85,12 @@ Shape expert_shape(const WeightSpec& spec) {
   return Shape(std::vector<std::int64_t>(extents.begin() + 1, extents.end()));
 }
 
+// A row may be stored as a vector (GGUF leaves such extents out).
+bool fits(const Shape& stored, const Shape& expected) {
+  if (stored == expected) return true;
+  return expected.rank() == 2 && expected[0] == 1 && stored.rank() == 1 && stored[0] == expected[1];
+}
+
 }  // namespace
 
 std::string WeightSpec::source_name(std::string_view prefix, std::int64_t block) const {
@@ -117,7 +123,7 @@ BoundWeights BoundWeights::bind(const WeightTable& table,
       const TensorInfo* info = source->find(full);
       if (info == nullptr) continue;
       used.insert(full);
-      if (info->shape != spec.shape) {
+      if (!fits(info->shape, spec.shape)) {
         misshaped.push_back(fmt::format("{} expected {} got {}", full, spec.shape.to_string(),
                                         info->shape.to_string()));
       }

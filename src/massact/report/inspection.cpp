@@ -37,8 +37,9 @@ std::vector<std::string> unusual(const ModelConfig& config) {
         fmt::format("heads x head size = {} x {} = {} differs from the width {}", config.heads,
                     config.head_size, config.heads * config.head_size, config.width));
   }
-  if (config.norm_placement != NormPlacement::before || !config.norm_weight ||
-      config.norm_weight_offset != 0 || !config.final_norm) {
+  const bool bare = !config.norm_weight || (config.norm == NormKind::layer && !config.norm_bias);
+  if (config.norm_placement != NormPlacement::before || bare || config.norm_weight_offset != 0 ||
+      !config.final_norm) {
     notes.push_back("norms: " + norms_in_words(config));
   }
   if (config.order != BlockOrder::sequential) {

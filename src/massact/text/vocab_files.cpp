@@ -86,12 +86,12 @@ void add_pipeline(const JsonObject* config, json& document) {
         "pretokenizers",
         json::array({split_by(kQwen2Pattern, "Isolated", false), byte_level(prefix, false)}));
   } else {
-    require(type == "GPT2Tokenizer" || type == "CodeGenTokenizer" || type == "RobertaTokenizer",
-            config->where("tokenizer_class"),
-            "expected GPT2Tokenizer, CodeGenTokenizer, RobertaTokenizer, Qwen2Tokenizer or "
-            "CLIPTokenizer for a vocab.json with merges.txt, got {:?} (convert it to a "
-            "tokenizer.json)",
-            type);
+    if (type != "GPT2Tokenizer" && type != "CodeGenTokenizer" && type != "RobertaTokenizer")
+      fail(config->where("tokenizer_class"),
+           "expected GPT2Tokenizer, CodeGenTokenizer, RobertaTokenizer, Qwen2Tokenizer or "
+           "CLIPTokenizer for a vocab.json with merges.txt, got {:?} (convert it to a "
+           "tokenizer.json)",
+           type);
     document["pre_tokenizer"] = byte_level(prefix, true);
   }
 }

@@ -73,10 +73,10 @@ TEST(Families, AnUnknownTypeIsToldTheNearestByItsFields) {
     "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128, "vocab_size": 100,
     "rotary_pct": 0.25, "use_parallel_residual": true, "layer_norm_eps": 1e-5})");
   EXPECT_THAT(error, HasSubstr("unsupported model_type 'newneox'"));
-  EXPECT_THAT(error, HasSubstr("bloom, falcon"));
+  EXPECT_THAT(error, HasSubstr("bloom, cohere, falcon"));
   EXPECT_THAT(error, HasSubstr("the nearest is pythia-6.9b, a gpt_neox"));
   EXPECT_THAT(error_of(R"({"model_type": "other", "n_embd": 8, "n_layer": 1, "n_head": 2,
-    "rotary_dim": 4, "vocab_size": 9})"),
+    "rotary_dim": 4, "n_positions": 64, "activation_function": "gelu_new", "vocab_size": 9})"),
               HasSubstr("the nearest is gpt-j-6b"));
 }
 

@@ -53,7 +53,10 @@ export class Chart {
       { rootMargin: "300px" },
     );
     seen.observe(this.host);
-    new ResizeObserver(() => this.instance?.resize()).observe(this.host);
+    new ResizeObserver(() => {
+      // Nothing can be drawn into a host that is not shown (a page that is being closed).
+      if (this.host.clientWidth > 0) this.instance?.resize();
+    }).observe(this.host);
   }
 
   /** Draws, or draws again after the data or the theme changed. */

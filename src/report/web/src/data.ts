@@ -176,6 +176,8 @@ export interface SinkHead {
 }
 
 export interface Explain extends ResultFile {
+  /** label null: there was nothing to explain. */
+  found: { rule: string; label: string | null };
   findings: {
     finding: number;
     dimension: number;

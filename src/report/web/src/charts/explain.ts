@@ -1,6 +1,6 @@
 // From `massact explain`: who writes the finding, where attention goes, what share of it is a
 // constant (the paper's Eq. 2).
-import { legend, valueAxis } from "../axes";
+import { categoryAxis, legend, valueAxis } from "../axes";
 import { Chart } from "../chart";
 import type { Explain, ModelData } from "../data";
 import { append, el, select, tip } from "../dom";
@@ -18,17 +18,17 @@ function writesChart(model: ModelData, index: number): Chart {
     option: (theme) => ({
       grid: { left: 8, right: 16, top: 36, bottom: 28, containLabel: true },
       legend: legend(theme),
-      xAxis: { ...valueAxis(theme, "layer", { nameGap: 26, minInterval: 1 }) },
+      xAxis: categoryAxis(theme, "layer", layers().map((l) => String(l.layer)), { nameGap: 26 }),
       yAxis: valueAxis(theme, ""),
       tooltip: {
         trigger: "axis",
-        formatter: (points: { value: [number, number]; seriesName: string }[]) =>
-          tip(`layer ${points[0]!.value[0]}`, points.map((p) => [p.seriesName, exact(p.value[1])])),
+        formatter: (points: { value: number; dataIndex: number; seriesName: string }[]) =>
+          tip(`layer ${layers()[points[0]!.dataIndex]!.layer}`, points.map((p) => [p.seriesName, exact(p.value)])),
       },
       series: [
-        { type: "bar", stack: "writes", name: "attention adds", data: layers().map((l) => [l.layer, l.attention]) },
-        { type: "bar", stack: "writes", name: "MLP adds", data: layers().map((l) => [l.layer, l.mlp]) },
-        { type: "line", name: "value", symbol: kSymbols[3], data: layers().map((l) => [l.layer, l.value]) },
+        { type: "bar", stack: "writes", name: "attention adds", data: layers().map((l) => l.attention) },
+        { type: "bar", stack: "writes", name: "MLP adds", data: layers().map((l) => l.mlp) },
+        { type: "line", name: "value", symbol: kSymbols[3], symbolSize: 7, data: layers().map((l) => l.value) },
       ],
     }),
     table: () => ({
@@ -154,13 +154,17 @@ export function explainSection(all: ModelData[]): HTMLElement | null {
     ),
     figures,
   );
-  for (const model of models) {
-    const index = all.indexOf(model);
-    const explain = model.explain!;
-    if (explain.findings.length > 0) figures.append(writesChart(model, index).figure);
-    if (explain.sinks.layers.length > 0) figures.append(sinkChart(model, index).figure);
-    if (explain.bias.length > 0) figures.append(biasChart(model, index).figure);
-    append(section, replacementText(model));
+  // Kind by kind, so that the models stand beside each other.
+  const kinds: [(explain: Explain) => boolean, (model: ModelData, index: number) => Chart][] = [
+    [(explain) => explain.findings.length > 0, writesChart],
+    [(explain) => explain.sinks.layers.length > 0, sinkChart],
+    [(explain) => explain.bias.length > 0, biasChart],
+  ];
+  for (const [has, make] of kinds) {
+    for (const model of models) {
+      if (has(model.explain!)) figures.append(make(model, all.indexOf(model)).figure);
+    }
   }
+  for (const model of models) append(section, replacementText(model));
   return section;
 }

@@ -40,7 +40,7 @@ export function heatOption(theme: Theme, heat: Heat): Option {
       min: heat.min ?? smallest,
       max: heat.max ?? largest,
       calculable: true,
-      orientation: "horizontal",
+      orient: "horizontal",
       left: "center",
       bottom: 0,
       itemWidth: 12,

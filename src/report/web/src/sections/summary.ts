@@ -32,7 +32,8 @@ function explainVerdict(model: ModelData): string | null {
   const shares = explain.bias.flatMap((row) => (row.constant_share === null ? [] : [{ layer: row.layer, share: row.constant_share }]));
   const most = shares.length > 0 ? shares.reduce((a, b) => (b.share > a.share ? b : a)) : null;
   const sink = first ? `In ${number(first.percent)} % of the heads the first token takes more than ${explain.sinks.epsilon} of the attention.` : "";
-  const bias = most ? ` At layer ${most.layer}, ${number(100 * most.share)} % of the attention output is a constant that comes from the massive tokens.` : "";
+  const tokens = explain.found.label === "massive" ? "massive tokens" : "tokens with the largest values";
+  const bias = most ? ` At layer ${most.layer}, ${number(100 * most.share)} % of the attention output is a constant that comes from the ${tokens}.` : "";
   return `${sink}${bias}`.trim() || null;
 }
 
