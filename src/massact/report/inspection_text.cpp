@@ -80,15 +80,19 @@ std::string cost_text(const Inspection& x, const TextStyle& style) {
       fmt::format("A scan of {} x {} tokens in {} on {} {}:\n", x.sequences, x.seq_len,
                   name_of(x.precision), x.threads, x.threads == 1 ? "thread" : "threads");
   out = wrap(out.substr(0, out.size() - 1), style) + "\n";
-  out += field("memory",
-               fmt::format("{} at most: packed weights {} ({}), the next layer as stored {}, "
-                           "hidden states {}, workspace {}, the program itself {}",
-                           format_bytes(m.total), format_bytes(m.blocks),
-                           m.resident ? "all layers stay in memory"
-                                      : fmt::format("of {} per layer", format_bytes(m.block)),
-                           format_bytes(m.source), format_bytes(m.hidden),
-                           format_bytes(m.workspace), format_bytes(m.program)),
-               style);
+  out +=
+      field("memory",
+            fmt::format("{} at most: packed weights {} ({}), the next layer as stored {}, "
+                        "hidden states {}, workspace {}, the program itself {}",
+                        format_bytes(m.total), format_bytes(m.blocks),
+                        m.resident ? "all layers stay in memory"
+                                   : fmt::format("of {} per layer{}", format_bytes(m.block),
+                                                 m.experts > 0 ? " and " + format_bytes(m.experts) +
+                                                                     " for the experts in use"
+                                                               : ""),
+                        format_bytes(m.source), format_bytes(m.hidden), format_bytes(m.workspace),
+                        format_bytes(m.program)),
+            style);
   out += field("passes", fmt::format("{} over the weights", m.passes()), style);
   out += field(
       "time",
