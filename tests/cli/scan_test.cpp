@@ -140,7 +140,7 @@ TEST(Scan, SameResultForAnyThreadsAndMemory) {
   const auto measured = [](const Arguments& more) {
     json scan = scan_json(more);
     scan.erase("run");
-    scan.erase("origin");  // command and time
+    scan.erase("origin");  // names the command and the time
     return scan;
   };
   const json one = measured({"--threads", "1"});

@@ -78,8 +78,8 @@ Json report_json(const std::vector<ModelResults>& models, std::vector<std::strin
                     {"missing", missing_json(missing)}});
   }
   return {{"schema", "massact.report"}, {"schema_version", 1},       {"massact_version", version()},
-          {"created", now_utc()},       {"command", command_line()}, {"machine", machine_json()},
-          {"models", std::move(list)},  {"notes", std::move(notes)}};
+          {"created", now_utc()},       {"command", command_line()}, {"models", std::move(list)},
+          {"notes", std::move(notes)}};
 }
 
 }  // namespace massact

@@ -26,6 +26,7 @@ void require_same_model(const fs::path& file, std::string_view model_hash) {
   if (!result.has("schema") || !result.get<std::string>("schema").starts_with(kSchemaPrefix)) {
     return;
   }
+  if (!result.has("model")) return;  // an edit plan: of no model
   const JsonObject model = result.object("model");
   const auto hash = model.get<std::string>("hash");
   require(hash == model_hash, file.string(),

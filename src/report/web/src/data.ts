@@ -6,7 +6,6 @@ export interface Report {
   massact_version: string;
   created: string;
   command: string;
-  machine: Machine | null;
   models: ModelData[];
   notes: string[];
 }
