@@ -45,10 +45,10 @@ bool Dispatch::wants_attention(ops::AttentionSums& sums) {
   sums.chosen.assign(static_cast<std::size_t>(batch_->rows), 0);
   for (std::size_t s = 0; s < batch_->sequences.size(); ++s) {
     const ops::RowRange& rows = batch_->sequences[s];
-    watched_->observer->choose(block_, batch_->first_sequence + static_cast<std::int64_t>(s),
-                               std::span(sums.chosen)
-                                   .subspan(static_cast<std::size_t>(rows.first),
-                                            static_cast<std::size_t>(rows.count)));
+    watched_->observer->choose(
+        block_, batch_->first_sequence + static_cast<std::int64_t>(s),
+        std::span(sums.chosen)
+            .subspan(static_cast<std::size_t>(rows.first), static_cast<std::size_t>(rows.count)));
   }
   return true;
 }
