@@ -162,7 +162,7 @@ std::vector<ResultFile> run_explain_step(const Model& model, const ReportFlags& 
 }
 
 ModelResults measure(const std::string& path, const fs::path& directory, const ReportFlags& flags) {
-  const Model model = ModelFlags{path, flags.tokenizer}.open();
+  const Model model = ModelFlags{path, flags.tokenizer, {}}.open();
   const std::string hash = hash_of(model);
   const ResultDir results_dir(directory, hash, flags.output.force);
   const std::unique_ptr<Progress> progress = flags.output.progress();
