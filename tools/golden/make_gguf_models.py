@@ -325,7 +325,7 @@ def convert_more(name):
         if target is None:
             raise SystemExit(f"{name}: no GGUF name for {source}")
         if target.endswith("attn_sinks"):
-            target += ".weight"  # llama.cpp wants one on every tensor
+            target += ".weight"  # as the conversion does
         add_tensor(writer, target, changed(value, target, config), False)
     for source, rows in experts.items():
         layer = source.split("layers.")[1].split(".")[0]
