@@ -12,6 +12,7 @@ rm -rf "$out"
 "$program" report models/mini-llama models/mini-llama-eab --out "$out"
 mkdir -p "$gallery"
 rm -f "$gallery"/*.svg "$gallery"/*.png
-cp "$out"/figures/*.svg "$gallery"
+cp "$out"/figures/*.svg "$out"/figures/*-bars.png "$gallery"
+rm "$gallery"/*-bars.svg # hundreds of boxes: ten times the size of their picture
 node tools/screenshots.mjs "$web" "$out/report.html" "$gallery"
 echo "Drawn again: $gallery (docs/gallery.md shows them)"
