@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "bench_timing.h"
-#include "massact/ops/attention.h"
+#include "massact/ops/attention_sums.h"
 #include "massact/ops/cpu/features.h"
 
 namespace massact::ops {
@@ -47,8 +47,18 @@ void measure(const Case& c, const bench::Settings& settings, Threads& threads) {
       attention({q.data(), rows, q_cols}, {k.data(), rows, kv_cols}, {v.data(), rows, kv_cols},
                 sequences, options, {z.data(), rows, q_cols}, threads);
     });
-    fmt::print("{:5} {:5} {:6} {:5} {:5} {:5}  {:9.3f}  {:8.3f}\n", name_of(precision), c.sequences,
-               c.length, c.heads, c.kv_heads, c.head_size, 1e3 * seconds, flops / seconds * 1e-12);
+    // With the sums of `massact explain`, the first token of every sequence in C.
+    AttentionSums sums;
+    sums.prefix = 64;
+    sums.chosen.assign(static_cast<std::size_t>(rows), 0);
+    for (const RowRange& s : sequences) sums.chosen[static_cast<std::size_t>(s.first)] = 1;
+    const double summed = bench::best_seconds(settings, threads, [&] {
+      attention({q.data(), rows, q_cols}, {k.data(), rows, kv_cols}, {v.data(), rows, kv_cols},
+                sequences, options, {z.data(), rows, q_cols}, sums, threads);
+    });
+    fmt::print("{:5} {:5} {:6} {:5} {:5} {:5}  {:9.3f}  {:8.3f}  {:9.3f}  {:5.2f}\n",
+               name_of(precision), c.sequences, c.length, c.heads, c.kv_heads, c.head_size,
+               1e3 * seconds, flops / seconds * 1e-12, 1e3 * summed, summed / seconds);
   }
 }
 
@@ -57,7 +67,7 @@ int run(int argc, char** argv) {
   Threads threads(settings.threads);
   fmt::print("{} threads, {}, best of {}, {} time\n", threads.count(), name_of(cpu_level()),
              settings.repetitions, settings.cpu_time ? "CPU" : "wall");
-  fmt::print("       seqs length heads    kv     c         ms   TFLOP/s\n");
+  fmt::print("       seqs length heads    kv     c         ms   TFLOP/s  with sums  ratio\n");
   for (const Case& c :
        {Case{1, 2048, 32, 32, 128}, Case{1, 2048, 32, 8, 128}, Case{4, 1024, 12, 12, 64},
         Case{100, 512, 8, 4, 8}, Case{1, 1, 32, 8, 128}, Case{8, 197, 12, 12, 64}}) {

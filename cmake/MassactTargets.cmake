@@ -23,8 +23,8 @@ if(MASSACT_SANITIZE)
 endif()
 
 function(massact_warnings target)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
-                                           -Woverloaded-virtual
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow
+                         $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>
                          # False positives of GCC 12 in std::string (gcc.gnu.org/PR105651).
                          $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
   # Sanitizers' code makes GCC warn about values that are never uninitialised: no errors there.

@@ -13,22 +13,10 @@ class Validator {
   explicit Validator(const json& root) : root_(root) {}
 
   void check(const json& value, const json& schema, const std::string& path) {
-    static const std::set<std::string> kKnown = {"$schema",
-                                                 "$defs",
-                                                 "$ref",
-                                                 "title",
-                                                 "type",
-                                                 "const",
-                                                 "enum",
-                                                 "anyOf",
-                                                 "required",
-                                                 "properties",
-                                                 "additionalProperties",
-                                                 "items",
-                                                 "minItems",
-                                                 "maxItems",
-                                                 "minimum",
-                                                 "maximum"};
+    static const std::set<std::string> kKnown = {
+        "$schema", "$defs",    "$ref",     "title",    "description", "type",
+        "const",   "enum",     "anyOf",    "required", "properties",  "additionalProperties",
+        "items",   "minItems", "maxItems", "minimum",  "maximum"};
     for (const auto& [keyword, unused] : schema.items()) {
       if (!kKnown.contains(keyword)) complain(path, "schema keyword " + keyword + " is unknown");
     }

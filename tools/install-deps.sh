@@ -1,21 +1,33 @@
 #!/bin/sh
 # Installs the Debian packages that a task needs, and only those that are missing.
-# Usage: tools/install-deps.sh GROUP…      groups: build test check train bench
+# Usage: tools/install-deps.sh GROUP…      groups: build report test check train bench
 set -eu
+
+# True if all these programs are there, whoever brought them.
+have() {
+  for program in "$@"; do
+    command -v "$program" >/dev/null 2>&1 || return 1
+  done
+}
 
 packages_of() {
   case $1 in
     build) echo "g++ cmake ninja-build pkg-config ccache libfmt-dev nlohmann-json3-dev" \
-                "libcli11-dev libdnnl-dev libhwy-dev libsentencepiece-dev libpcre2-dev libicu-dev" ;;
-    test) echo "libgtest-dev libgmock-dev" ;;
+                "libcli11-dev libdnnl-dev libhwy-dev libsentencepiece-dev libpcre2-dev libicu-dev" \
+                "zlib1g-dev" ;;
+    # The page is bundled by npm and drawn figures by gnuplot; a Node from elsewhere is as good.
+    report) have node npm || echo "nodejs npm"
+            echo "gnuplot-nox fonts-dejavu-core" ;;
+    test) echo "libgtest-dev libgmock-dev"
+          have chromium || echo "chromium" ;;
     check) echo "clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev" ;;
     train) echo "libtorch-dev libgloo-dev libopenblas0-pthread" ;;
     bench) echo "libbenchmark-dev" ;;
-    *) echo "install-deps: unknown group '$1' (build test check train bench)" >&2; exit 2 ;;
+    *) echo "install-deps: unknown group '$1' (build report test check train bench)" >&2; exit 2 ;;
   esac
 }
 
-[ $# -gt 0 ] || { echo "usage: $0 GROUP… (build test check train bench)" >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: $0 GROUP… (build report test check train bench)" >&2; exit 2; }
 
 wanted=
 for group in "$@"; do

@@ -16,7 +16,7 @@ using ::testing::StartsWith;
 TEST(Usage, HelpNamesEveryCommandAndEveryCommandHasExamples) {
   const Outcome help = massact({"--help"});
   EXPECT_EQ(help.status, 0);
-  for (const char* command : {"scan", "inspect", "trace", "bench", "completion"}) {
+  for (const char* command : {"scan", "inspect", "trace", "bench", "families", "completion"}) {
     EXPECT_THAT(help.out, HasSubstr(command));
     const Outcome own = massact({command, "--help"});
     EXPECT_EQ(own.status, 0);

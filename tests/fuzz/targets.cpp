@@ -16,7 +16,9 @@
 #include "massact/io/json.h"
 #include "massact/io/llama2c.h"
 #include "massact/io/npy.h"
+#include "massact/io/pickle.h"
 #include "massact/io/safetensors.h"
+#include "massact/io/torch_checkpoint.h"
 #include "massact/model/family.h"
 #include "massact/text/hf_tokenizer.h"
 
@@ -154,13 +156,30 @@ void tokenizer(std::string_view input) {
   tokens->decode(encoding.ids);
 }
 
+void torch(std::string_view input) {
+  const MemoryFile file(input);
+  const TorchCheckpoint checkpoint = open_torch_checkpoint(file.path());
+  read_everything(*checkpoint.weights);
+  consume(static_cast<double>(checkpoint.values.size()));
+}
+
+void pickle(std::string_view input) {
+  constexpr std::array<std::string_view, 1> kAllowed = {"collections.OrderedDict"};
+  const Pickle value(std::as_bytes(std::span(input)), "input", kAllowed);
+  for (const PickleValue* item : value.root().items)
+    consume(static_cast<double>(item->items.size()));
+  if (const PickleValue* found = value.root().find("a")) consume(found->real);
+}
+
 constexpr std::array kTargets = std::to_array<Target>({{"safetensors", safetensors},
                                                        {"llama2c", llama2c},
                                                        {"gguf", gguf},
                                                        {"npy", npy},
                                                        {"json", json},
                                                        {"config", config},
-                                                       {"tokenizer", tokenizer}});
+                                                       {"tokenizer", tokenizer},
+                                                       {"torch", torch},
+                                                       {"pickle", pickle}});
 
 }  // namespace
 

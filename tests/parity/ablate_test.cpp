@@ -210,6 +210,19 @@ TEST(Ablate, WeightsAreEditedInARunOfTheirOwn) {
                UsageError);
 }
 
+// A neuron is silent without its row of the up projection and unheard without its column of the
+// down projection: the same thing.
+TEST(Ablate, WholeRowsAndColumnsOfWeights) {
+  const AblateResult result = ablate_by(planted(), R"([
+    {"name": "silent", "weights": [{"weight": "blocks.1.mlp.W_in", "row": 13}]},
+    {"name": "unheard", "weights": [{"weight": "blocks.1.mlp.W_out", "column": 13}]}])");
+  const auto log_likelihood = [&](const std::string& name) {
+    return row_of(result, name).measures.perplexities.front().log_likelihood;
+  };
+  EXPECT_EQ(log_likelihood("silent"), log_likelihood("unheard"));
+  EXPECT_LT(log_likelihood("silent"), 1.1 * log_likelihood("original"));
+}
+
 TEST(Ablate, ModelsWithoutMassiveActivationsSayWhatIsAblatedInstead) {
   AblateOptions options;
   options.rule = Rule::thresholds(1e9, 1.0);

@@ -4,6 +4,7 @@
 
 #include "parity/collect.h"
 #include "parity/compare.h"
+#include "unit/io/io_test.h"
 
 namespace massact {
 namespace {
@@ -48,12 +49,41 @@ TEST_P(GgufParity, SitesAreThoseOfTheHfModel) {
 
 INSTANTIATE_TEST_SUITE_P(Golden, GgufParity,
                          testing::Values("llama-gqa-tied", "llama-rope-llama3", "qwen2-window-off",
-                                         "gpt2"),
+                                         "gpt2", "bloom", "bloom-6-heads", "falcon-7b",
+                                         "falcon-11b", "falcon-40b", "gemma", "gemma2", "gemma3",
+                                         "gpt-neox", "gpt-neox-sequential", "mpt", "olmo", "olmo2",
+                                         "phi2", "mixtral", "qwen2-moe", "qwen3-moe", "gpt-oss",
+                                         "phi3-longrope", "phi3-window", "stablelm",
+                                         "stablelm-parallel"),
                          [](const auto& param_info) {
                            std::string name = param_info.param;
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
+
+// The format does not say these families' windows: the HF model without them gives the same.
+class GgufWithoutWindow : public testing::TestWithParam<std::string> {};
+
+TEST_P(GgufWithoutWindow, LogitsAreThoseOfTheHfModel) {
+  const auto folder = golden_folder() / "models" / GetParam();
+  const io_test::TemporaryDirectory directory;
+  std::filesystem::copy(folder / "model.safetensors", directory / "model.safetensors");
+  auto config = parse_json(io_test::read_all(folder / "config.json"), "config.json");
+  config["sliding_window"] = nullptr;
+  directory.write("config.json", config.dump());
+  const Model hf = open_model(directory.path());
+  const Model gguf = gguf_model(GetParam());
+  const auto tokens = golden_tokens(*open_safetensors(folder / "sites.safetensors"));
+  const std::vector<Site> logits = {{SiteKind::logits}};
+  const RunOptions f32{.precision = ops::Precision::f32};
+  const auto expected = collect(hf, tokens, logits, f32);
+  const auto got = collect(gguf, tokens, logits, f32);
+  for (const auto& [key, values] : expected) {
+    EXPECT_EQ(compare_vectors(got.at(key), values, hf.config().vocab), "") << key.first;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, GgufWithoutWindow, testing::Values("qwen3", "starcoder2"));
 
 // Quantised weights and the tokenizer inside the file: the same texts, the same massive values.
 TEST(GgufPlanted, TheQuantisedModelHasTheSameMassiveActivations) {

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Golden files of the tokenizers: fuzzed strings, small tokenizers, and the ids HF gives.
 
-Developer's tool: needs tokenizers 0.23.3 and sentencepiece; writes tests/golden/tokenizers.
+The families' pipelines are in make_tokenizer_shapes.py.
+
+Developer's tool: needs tokenizers 0.23.3, transformers and sentencepiece; writes tests/golden/tokenizers.
 Expected ids are stored as one FNV-1a digest per string (16 hex digits and the count), which keeps
 them small; `--show NAME INDEX` prints the ids behind one of them.
 
@@ -9,6 +11,7 @@ them small; `--show NAME INDEX` prints the ids behind one of them.
 """
 
 import argparse
+import gzip
 import io
 import json
 import pathlib
@@ -18,6 +21,7 @@ import tempfile
 import sentencepiece
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers
 from tokenizers import pre_tokenizers, processors, trainers
+from transformers import CLIPTokenizer
 
 SEED = 20240227
 STRINGS = 2000
@@ -199,6 +203,18 @@ def digest(ids):
     return f"{value:016x} {len(ids)}"
 
 
+def clip_tokenizer(path):
+    """OpenAI CLIP's vocabulary file in HF's pipeline for it."""
+    lines = gzip.open(path, "rt", encoding="utf-8").read().split("\n")
+    merges = [tuple(line.split()) for line in lines[1:49152 - 256 - 2 + 1]]
+    themselves = [b for b in range(256) if 0x21 <= b <= 0x7E or 0xA1 <= b <= 0xAC or 0xAE <= b]
+    letters = [chr(b) for b in themselves] + [chr(256 + i) for i in range(256 - len(themselves))]
+    tokens = letters + [letter + "</w>" for letter in letters] + ["".join(merge) for merge in merges]
+    vocab = {token: i for i, token in enumerate(tokens + ["<|startoftext|>", "<|endoftext|>"])}
+    tokenizer = CLIPTokenizer(vocab=vocab, merges=merges)
+    return tokenizer.backend_tokenizer
+
+
 def encoders(shared):
     for name in ["llama3", "qwen2", "metaspace"]:
         tokenizer = Tokenizer.from_file(str(OUT / f"{name}.json"))
@@ -206,6 +222,8 @@ def encoders(shared):
     for name in ["gpt2", "mistral"]:
         tokenizer = Tokenizer.from_file(str(shared / f"data/{name}-tokenizer/tokenizer.json"))
         yield name, lambda text, t=tokenizer: t.encode(text, add_special_tokens=False).ids
+    clip = clip_tokenizer(shared / "data/clip-tokenizer/bpe_simple_vocab_16e6.txt.gz")
+    yield "clip", lambda text: clip.encode(text, add_special_tokens=False).ids
     for name in ["sp_bpe", "sp_unigram"]:
         processor = sentencepiece.SentencePieceProcessor(model_file=str(OUT / f"{name}.model"))
         yield name, processor.encode

@@ -10,11 +10,9 @@ import copy
 
 import torch
 from transformers.models.gpt2 import modeling_gpt2
-from transformers.models.llama import modeling_llama
-from transformers.models.mistral import modeling_mistral
-from transformers.models.qwen2 import modeling_qwen2
 
-LLAMA_LIKE = {"llama": modeling_llama, "mistral": modeling_mistral, "qwen2": modeling_qwen2}
+import hf_attention
+import hf_names
 
 
 class InconsistentError(AssertionError):
@@ -36,53 +34,30 @@ def expect_close(name, got, want, tolerance=1e-5):
 
 
 @contextlib.contextmanager
-def recorded_attention(model, calls):
-    """Replaces HF's eager attention by a wrapper that appends (arguments, results) to `calls`."""
-    if model.config._attn_implementation != "eager":
-        raise ValueError("the model must be loaded with attn_implementation='eager'")
-    module = LLAMA_LIKE.get(model.config.model_type, modeling_gpt2)
-    plain = module.eager_attention_forward
-
-    def wrapper(attention, query, key, value, mask, *, scaling, **kwargs):
-        output, pattern = plain(attention, query, key, value, mask, scaling=scaling, **kwargs)
-        calls[attention.layer_idx] = dict(
-            q=query, k=key, v=value, mask=mask, scale=scaling, z=output, pattern=pattern
-        )
-        return output, pattern
-
-    reordered = modeling_gpt2.GPT2Attention._upcast_and_reordered_attn
-
-    def reordered_wrapper(attention, query, key, value, mask=None):
-        output, pattern = reordered(attention, query, key, value, mask)
-        calls[attention.layer_idx] = dict(
-            q=query, k=key, v=value, mask=mask, scale=attention.scaling, z=output, pattern=pattern
-        )
-        return output, pattern
-
-    module.eager_attention_forward = wrapper
-    modeling_gpt2.GPT2Attention._upcast_and_reordered_attn = reordered_wrapper
-    try:
-        yield
-    finally:
-        module.eager_attention_forward = plain
-        modeling_gpt2.GPT2Attention._upcast_and_reordered_attn = reordered
-
-
-@contextlib.contextmanager
 def recorded_modules(model, values):
-    """Stores the first input and the output of every module as values[name] = (input, output)."""
+    """Stores the first input, the output and a second output of every module under its name."""
+    copied = lambda x: x.detach().clone() if isinstance(x, torch.Tensor) else x  # some write in place
 
     def store(name):
         def hook(_, args, kwargs, output):
             given = args[0] if args else next(iter(kwargs.values()), None)
-            values[name] = (given, output[0] if isinstance(output, tuple) else output)
+            parts = output if isinstance(output, tuple) else (output, None)
+            second = parts[1][0] if len(parts) > 1 and isinstance(parts[1], torch.Tensor) else None
+            values[name] = (given_copies.pop(name, given), copied(parts[0]), copied(second))
 
         return hook
 
-    handles = [
-        module.register_forward_hook(store(name), with_kwargs=True)
-        for name, module in model.named_modules()
-    ]
+    def keep(name):
+        def hook(_, args, kwargs):
+            given = args[0] if args else next(iter(kwargs.values()), None)
+            given_copies[name] = copied(given)
+
+        return hook
+
+    given_copies, handles = {}, []
+    for name, module in model.named_modules():
+        handles.append(module.register_forward_pre_hook(keep(name), with_kwargs=True))
+        handles.append(module.register_forward_hook(store(name), with_kwargs=True))
     try:
         yield
     finally:
@@ -90,88 +65,131 @@ def recorded_modules(model, values):
             handle.remove()
 
 
-def module_names(model, i):
-    """HF's module names in block i, by role."""
-    if model.config.model_type == "gpt2":
-        block = f"transformer.h.{i}"
-        return dict(block=block, ln1=f"{block}.ln_1", ln2=f"{block}.ln_2", attn=f"{block}.attn",
-                    wo=f"{block}.attn.c_proj", mlp=f"{block}.mlp", w_in=f"{block}.mlp.c_fc",
-                    w_out=f"{block}.mlp.c_proj")  # fmt: skip
-    block = f"model.layers.{i}"
-    return dict(block=block, ln1=f"{block}.input_layernorm", ln2=f"{block}.post_attention_layernorm",
-                attn=f"{block}.self_attn", wo=f"{block}.self_attn.o_proj", mlp=f"{block}.mlp",
-                w_in=f"{block}.mlp.gate_proj", w_up=f"{block}.mlp.up_proj",
-                w_out=f"{block}.mlp.down_proj")  # fmt: skip
+def rows(x):
+    """[1, T, n] or [T, n] as [T, n]."""
+    return x.reshape(-1, x.shape[-1])
 
 
 def norm_sites(module, x, out, name):
     """hook_scale [T,1], hook_normalized [T,d], hook_out [T,d] of one norm; checked against `out`."""
-    is_layer_norm = isinstance(module, torch.nn.LayerNorm)
-    eps = module.eps if is_layer_norm else module.variance_epsilon
-    centred = x - x.mean(-1, keepdim=True) if is_layer_norm else x
+    centres = "LayerNorm" in type(module).__name__
+    eps = getattr(module, "variance_epsilon", getattr(module, "eps", 1e-5))
+    weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+    centred = x - x.mean(-1, keepdim=True) if centres else x
     scale = (centred.pow(2).mean(-1, keepdim=True) + eps).sqrt()
-    normalized = centred / scale
-    again = normalized * module.weight + (module.bias if is_layer_norm else 0.0)
-    expect_close(f"{name}.hook_out", again, out)
+    normalized = again = centred / scale
+    if weight is not None:
+        again = again * (1.0 + weight if "Gemma" in type(module).__name__ else weight)
+    expect_close(f"{name}.hook_out", again if bias is None else again + bias, out)
     return {f"{name}.hook_scale": scale, f"{name}.hook_normalized": normalized, f"{name}.hook_out": out}
 
 
-def attention_sites(call, prefix):
-    """Sites that the eager attention's arguments and results give, and their checks."""
-    mask = call["mask"]
-    groups = call["q"].shape[1] // call["k"].shape[1]
-    keys = call["k"].repeat_interleave(groups, dim=1)
-    values = call["v"].repeat_interleave(groups, dim=1)
-    scores = call["q"] @ keys.transpose(2, 3) * call["scale"]
-    if mask is not None:
-        # HF masks with the type's smallest number; massact's sites say -inf.
-        scores = torch.where(mask < -1e30, -torch.inf, scores + mask)
-    expect_close(f"{prefix}.hook_pattern", scores.softmax(-1), call["pattern"])
-    expect_close(f"{prefix}.hook_z", (call["pattern"] @ values).transpose(1, 2), call["z"])
-    return {
-        f"{prefix}.hook_v": call["v"][0].transpose(0, 1),
-        f"{prefix}.hook_attn_scores": scores[0],
-        f"{prefix}.hook_pattern": call["pattern"][0],
-        f"{prefix}.hook_z": call["z"][0],
+def attention_sites(model, call, prefix):
+    """Sites of attention, and their checks; [heads, T, ...] become [T, heads, ...]."""
+    groups = call["q"].shape[0] // call["k"].shape[0]
+    keys, values = (call[name].repeat_interleave(groups, dim=0) for name in ("k", "v"))
+    scores = call["q"] @ keys.transpose(1, 2) * call["scale"]
+    if call["softcap"] is not None:
+        scores = torch.tanh(scores / call["softcap"]) * call["softcap"]
+    if call["mask"] is not None:
+        scores = scores + call["mask"]
+    if call["sinks"] is not None:  # a column before all keys, with no value
+        slot = call["sinks"].view(-1, 1, 1).expand(*scores.shape[:2], 1)
+        scores = torch.cat([slot.to(scores.dtype), scores], -1)
+        values = torch.cat([torch.zeros_like(values[:, :1]), values], 1)
+    pattern = scores.softmax(-1)
+    # Falcon's eager attention adds ALiBi twice, so it is asked for the other one, which has no pattern.
+    if call["pattern"] is not None:
+        if call["sinks"] is not None:  # HF drops the column
+            expect_close(f"{prefix}.hook_pattern", pattern[..., 1:], call["pattern"])
+        else:
+            expect_close(f"{prefix}.hook_pattern", pattern, call["pattern"])
+            pattern = call["pattern"]
+    z = (pattern @ values).transpose(0, 1)
+    expect_close(f"{prefix}.hook_z", z.reshape(len(z), -1), call["z"])
+    sites = {
+        f"{prefix}.hook_q": call["before_q"].transpose(0, 1),
+        f"{prefix}.hook_k": call["before_k"].transpose(0, 1),
+        f"{prefix}.hook_v": call["v"].transpose(0, 1),
+        f"{prefix}.hook_attn_scores": scores,
+        f"{prefix}.hook_pattern": pattern,
+        f"{prefix}.hook_z": call["z"].view(z.shape),
     }
+    if call["rotary"]:
+        sites[f"{prefix}.hook_rot_q"] = call["q"].transpose(0, 1)
+        sites[f"{prefix}.hook_rot_k"] = call["k"].transpose(0, 1)
+    return sites
 
 
-def query_key_sites(model, modules, call, attn_name, prefix):
-    """q and k before and after rotary, [T,H,c] and [T,G,c]; gpt2 has no rotary sites."""
-    after_q, after_k = (call[name][0].transpose(0, 1) for name in ("q", "k"))
-    if model.config.model_type == "gpt2":
-        return {f"{prefix}.hook_q": after_q, f"{prefix}.hook_k": after_k}
-    head = after_q.shape[-1]
-    before_q = modules[f"{attn_name}.q_proj"][1][0].view(-1, after_q.shape[1], head)
-    before_k = modules[f"{attn_name}.k_proj"][1][0].view(-1, after_k.shape[1], head)
-    return {
-        f"{prefix}.hook_q": before_q,
-        f"{prefix}.hook_k": before_k,
-        f"{prefix}.hook_rot_q": after_q,
-        f"{prefix}.hook_rot_k": after_k,
-    }
+def router_sites(model, modules, names, prefix):
+    """The weights with which experts are summed, [T, experts]: HF's router on what the MLP read."""
+    logits, weights, chosen = model.get_submodule(names["router"])(rows(modules[names["mlp"]][0]))
+    expect_close(f"{prefix}.router logits", logits, rows(modules[names["router"]][1]), 1e-6)
+    routing = torch.zeros_like(logits).scatter(-1, chosen, weights.to(logits.dtype))
+    return {f"{prefix}.hook_router": routing}
 
 
-def block_sites(model, modules, call, i):
-    """All sites of block i."""
-    names, at = module_names(model, i), f"blocks.{i}"
-    get = lambda role, side: modules[names[role]][side][0]
+def mlp_sites(model, modules, names, prefix):
+    if "router" in names:
+        return router_sites(model, modules, names, prefix)
+    get = lambda role, side: rows(modules[names[role]][side])
+    if "gate_up" in names:
+        pre, linear = get("gate_up", 1).chunk(2, -1)
+    else:
+        pre, linear = get("w_in", 1), get("w_up", 1) if "w_up" in names else None
+    sites = {f"{prefix}.hook_pre": pre, f"{prefix}.hook_post": get("w_out", 0)}
+    return sites if linear is None else sites | {f"{prefix}.hook_pre_linear": linear}
+
+
+def residual_sites(model, names, get, sites, at):
+    """Checks how the branches join the stream; adds hook_resid_mid where it exists."""
     pre, post = get("block", 0), get("block", 1)
-    attn_out, mid, mlp_out = get("wo", 1), get("ln2", 0), get("mlp", 1)
-    expect_close(f"{at}.hook_resid_mid", pre + attn_out, mid)
+    attn_out, mlp_out = sites[f"{at}.hook_attn_out"], sites[f"{at}.hook_mlp_out"]
+    sites |= {f"{at}.hook_resid_pre": pre, f"{at}.hook_resid_post": post}
+    if hf_names.is_parallel(model):
+        expect_close(f"{at}.hook_resid_post", pre + attn_out + mlp_out, post)
+        return
+    mid = pre + attn_out
+    sites[f"{at}.hook_resid_mid"] = mid
+    if model.config.model_type == "opt" and not model.config.do_layer_norm_before:
+        expect_close(f"{at}.hook_resid_mid", mid, get("ln1", 0))
+        expect_close(f"{at}.ln2 input", get("ln1", 1) + mlp_out, get("ln2", 0))
+        expect_close(f"{at}.hook_resid_post", get("ln2", 1), post)
+        return
+    expect_close(f"{at}.hook_resid_mid", mid, get("ln2" if "ln2" in names else "mlp", 0))
     expect_close(f"{at}.hook_resid_post", mid + mlp_out, post)
-    expect_close(f"{at}.attn.hook_z", call["z"][0].reshape(pre.shape[0], -1), get("wo", 0))
 
-    sites = {f"{at}.hook_resid_pre": pre, f"{at}.hook_resid_mid": mid, f"{at}.hook_resid_post": post}
-    for norm in ("ln1", "ln2"):
-        module = model.get_submodule(names[norm])
-        sites |= norm_sites(module, get(norm, 0), get(norm, 1), f"{at}.{norm}")
-    sites |= query_key_sites(model, modules, call, names["attn"], f"{at}.attn")
-    sites |= attention_sites(call, f"{at}.attn")
-    sites |= {f"{at}.hook_attn_out": attn_out, f"{at}.hook_mlp_out": mlp_out}
-    sites |= {f"{at}.mlp.hook_pre": get("w_in", 1), f"{at}.mlp.hook_post": get("w_out", 0)}
-    if "w_up" in names:
-        sites[f"{at}.mlp.hook_pre_linear"] = get("w_up", 1)
+
+def block_sites(model, modules, calls, i):
+    """All sites of block i."""
+    names, at = hf_names.role_names(model, i), f"blocks.{i}"
+    get = lambda role, side: rows(modules[names[role]][side])
+    call = hf_attention.attention_of(model, modules, names, calls, i)
+    expect_close(f"{at}.attn.hook_z", call["z"], get("wo", 0))
+    sites = attention_sites(model, call, f"{at}.attn") | mlp_sites(model, modules, names, f"{at}.mlp")
+    sites[f"{at}.hook_attn_out"] = get("ln1_post" if "ln1_post" in names else "wo", 1)
+    end = "ln2_post" if "ln2_post" in names else "mlp" if "router" in names else "w_out"
+    sites[f"{at}.hook_mlp_out"] = get(end, 1)
+    residual_sites(model, names, get, sites, at)
+    for norm in ("ln1", "ln1_post", "ln2", "ln2_post"):
+        if norm in names:
+            module = model.get_submodule(names[norm])
+            sites |= norm_sites(module, get(norm, 0), get(norm, 1), f"{at}.{norm}")
+    return sites
+
+
+def end_sites(model, modules, names, last, logits):
+    sites = {"hook_logits": logits}
+    read = rows(modules[names["head"]][0])
+    if "final" in names:
+        expect_close("ln_final input", rows(modules[names["final"]][0]), last, 0.0)
+        sites["ln_final.hook_out"] = rows(modules[names["final"]][1])
+        expect_close("head input", read, sites["ln_final.hook_out"], 0.0)
+    again = model.get_submodule(names["head"])(read) * (
+        getattr(model.config, "logit_scale", None) or 1.0
+    )
+    cap = getattr(model.config, "final_logit_softcapping", None)
+    expect_close("hook_logits", torch.tanh(again / cap) * cap if cap else again, logits, 1e-6)
     return sites
 
 
@@ -180,29 +198,20 @@ def capture(model, tokens):
     """Every site of `model` for one sequence of token ids, as {site name: tensor}, in model dtype."""
     modules, calls = {}, {}
     ids = torch.as_tensor(tokens, dtype=torch.int64)[None]
-    with recorded_modules(model, modules), recorded_attention(model, calls):
+    with recorded_modules(model, modules), hf_attention.recorded_attention(model, calls):
         logits = model(ids, use_cache=False).logits[0]
 
-    if model.config.model_type == "gpt2":
-        sites = {"hook_embed": modules["transformer.wte"][1][0]}
-        sites["hook_pos_embed"] = modules["transformer.wpe"][1][0]
-        final, start = "transformer.ln_f", sites["hook_embed"] + sites["hook_pos_embed"]
-    elif model.config.model_type in LLAMA_LIKE:
-        sites = {"hook_embed": modules["model.embed_tokens"][1][0]}
-        final, start = "model.norm", sites["hook_embed"]
-    else:
-        raise ValueError(f"no site table for model_type {model.config.model_type!r}")
-
-    layers = model.config.num_hidden_layers
-    for i in range(layers):
-        sites |= block_sites(model, modules, calls[i], i)
-        before = start if i == 0 else sites[f"blocks.{i - 1}.hook_resid_post"]
+    names = hf_names.role_names(model, 0)
+    sites = {"hook_embed": rows(modules[names["embed"]][1])}
+    before = sites["hook_embed"]
+    if "pos" in names:
+        sites["hook_pos_embed"] = rows(modules[names["pos"]][1])
+        before = before + sites["hook_pos_embed"]
+    for i in range(model.config.num_hidden_layers):
+        sites |= block_sites(model, modules, calls, i)
         expect_close(f"blocks.{i}.hook_resid_pre", sites[f"blocks.{i}.hook_resid_pre"], before, 0.0)
-    last = sites[f"blocks.{layers - 1}.hook_resid_post"]
-    expect_close("ln_final input", modules[final][0][0], last, 0.0)
-    sites["ln_final.hook_out"] = modules[final][1][0]
-    sites["hook_logits"] = logits
-    expect_close("hook_logits", model.lm_head(sites["ln_final.hook_out"]), logits, 1e-6)
+        before = sites[f"blocks.{i}.hook_resid_post"]
+    sites |= end_sites(model, modules, names, before, logits)
     return {name: value.detach().clone().contiguous() for name, value in sites.items()}
 
 

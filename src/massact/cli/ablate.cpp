@@ -1,5 +1,5 @@
 // `massact ablate`: edit the massive activations and measure what breaks.
-#include "massact/study/ablate.h"
+#include "massact/cli/ablate.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -9,7 +9,6 @@
 #include <optional>
 
 #include "massact/cli/commands.h"
-#include "massact/cli/measure_flags.h"
 #include "massact/cli/terminal.h"
 #include "massact/report/ablate_report.h"
 #include "massact/report/model_hash.h"
@@ -25,22 +24,6 @@ Examples:
   massact ablate gpt2 --text book.txt --sweep 0,.2,.5,.8,1,1.5,2,3 --out results
   massact ablate gpt2 --plan plan.json          # own edits: docs/edit-plans.md
   massact ablate gpt2 --each-layer --selector class --rule auto)";
-
-struct AblateFlags {
-  ModelFlags model;
-  MeasureFlags measures;
-  RunFlags run;
-  OutputFlags output;
-  std::string ppl = "hf";
-  std::string plan = "auto";
-  std::string calibration;
-  std::string rule = "strict";
-  std::string selector = "found";
-  std::string classes;
-  std::vector<double> sweep;
-  bool each_layer = false;
-  std::uint64_t seed = 0;
-};
 
 AblateOptions options_of(const AblateFlags& flags) {
   AblateOptions options;
@@ -63,26 +46,17 @@ CalibrationSplit split_of(const AblateFlags& flags, const Model& model,
 }
 
 void run_command(const AblateFlags& flags) {
-  AblateOptions options = options_of(flags);
-  PerplexityRequest request = flags.measures.request(eval::parse_convention(flags.ppl, "--ppl"));
+  options_of(flags);  // wrong flags show before anything is read
   const Model model = flags.model.open();
-  if (flags.plan != "auto") options.plan = edit::EditPlan::from_file(flags.plan, model);
   const std::string hash = hash_of(model);
   std::optional<ResultDir> directory;
   if (!flags.output.out.empty()) directory.emplace(flags.output.out, hash, flags.output.force);
 
-  const CalibrationSplit split = split_of(flags, model, request);
-  if (flags.calibration.empty()) request.max_windows -= split.split.calibration_windows;
-  MeasureSet set;
-  set.add(model, split.evaluation, request);
-  for (TaskRequest& task : flags.measures.read_tasks()) {
-    set.add(model, std::move(task), flags.measures.text.bos_policy());
-  }
   const std::unique_ptr<Progress> progress = flags.output.progress();
-  const AblateResult result = run_ablate(model, set, split, options, *progress);
+  const AblateResult result = ablate(model, flags, *progress);
 
   const std::string json = ablate_json_text(result, hash);
-  if (directory) directory->write({{"ablate.csv", ablate_csv(result)}, {"ablate.json", json}});
+  if (directory) directory->write(ablate_files(result, json));
   print(flags.output.json ? json : ablate_text(result, text_style_of(STDOUT_FILENO)));
   if (directory && !flags.output.quiet) {
     fmt::print(stderr, "Report: {}\n", (directory->path() / "ablate.json").string());
@@ -114,6 +88,20 @@ void declare_edits(CLI::App& command, AblateFlags& flags) {
 }
 
 }  // namespace
+
+AblateResult ablate(const Model& model, const AblateFlags& flags, Progress& progress) {
+  AblateOptions options = options_of(flags);
+  PerplexityRequest request = flags.measures.request(eval::parse_convention(flags.ppl, "--ppl"));
+  if (flags.plan != "auto") options.plan = edit::EditPlan::from_file(flags.plan, model);
+  const CalibrationSplit split = split_of(flags, model, request);
+  if (flags.calibration.empty()) request.max_windows -= split.split.calibration_windows;
+  MeasureSet set;
+  set.add(model, split.evaluation, request);
+  for (TaskRequest& task : flags.measures.read_tasks()) {
+    set.add(model, std::move(task), flags.measures.text.bos_policy());
+  }
+  return run_ablate(model, set, split, options, progress);
+}
 
 void add_ablate(CLI::App& app, Action& action) {
   CLI::App* command =

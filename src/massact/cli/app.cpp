@@ -24,6 +24,7 @@ constexpr const char* kFooter = R"(
 Examples:
   massact inspect models/mini-llama
   massact scan models/mini-llama --text book.txt --out results
+  massact report models/mini-llama
   massact COMMAND --help
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.)";
@@ -101,11 +102,14 @@ std::unique_ptr<CLI::App> make_app(Action& action) {
   app->set_help_flag("--help,-h", "Print this help and exit");
   app->footer(kFooter);
   add_scan(*app, action);
+  add_explain(*app, action);
   add_ablate(*app, action);
   add_eval(*app, action);
   add_inspect(*app, action);
   add_trace(*app, action);
+  add_report(*app, action);
   add_bench(*app, action);
+  add_families(*app, action);
   add_completion(*app, action);
   add_version_flags(*app);
   return app;

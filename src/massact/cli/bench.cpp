@@ -26,6 +26,7 @@ struct BenchFlags {
   SyntheticOptions model;
   std::string type = "bf16";
   std::string file;
+  bool synthetic = false;  // what happens without `file` anyway
   std::int64_t tokens = 0;
   std::int64_t sequences = 8;
   std::string observers = "on";
@@ -80,6 +81,11 @@ void add_bench(CLI::App& app, Action& action) {
       ->add_option("--file", flags->file,
                    "A model directory to read; written first if it does not exist")
       ->type_name("DIR");
+  command
+      ->add_flag("--synthetic", flags->synthetic,
+                 "Make weights block by block, so that no disk holds them (the default "
+                 "without --file)")
+      ->excludes("--file");
   command
       ->add_option("--tokens", flags->tokens,
                    "Tokens per sequence (default: the shape's limit, at most 2048)")

@@ -10,11 +10,14 @@ namespace massact {
 using Action = std::function<void()>;
 
 void add_scan(CLI::App& app, Action& action);
+void add_explain(CLI::App& app, Action& action);
 void add_ablate(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_trace(CLI::App& app, Action& action);
+void add_report(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
+void add_families(CLI::App& app, Action& action);
 void add_completion(CLI::App& app, Action& action);
 
 }  // namespace massact

@@ -21,14 +21,19 @@ constexpr std::int64_t kDefaultSeqLen = 2048;
 
 void ModelFlags::declare(CLI::App& command) {
   command
-      .add_option("MODEL", model,
-                  "A directory with config.json, an HF cache folder, a .gguf or a llama2.c .bin")
+      .add_option(
+          "MODEL", model,
+          "A directory with config.json, an HF cache folder, a .gguf, a PyTorch .pt or .pth, "
+          "or a llama2.c .bin")
       ->required();
   command.add_option("--tokenizer", tokenizer,
                      "A tokenizer file or directory (default: beside the model)");
+  command.add_option("--adapter", adapter, "A PEFT LoRA adapter's directory to merge");
 }
 
-Model ModelFlags::open() const { return open_model(model, {.tokenizer = tokenizer}); }
+Model ModelFlags::open() const {
+  return open_model(model, {.tokenizer = tokenizer, .adapter = adapter});
+}
 
 void TextFlags::declare(CLI::App& command) {
   CLI::Option* text_flag = command.add_option(
@@ -87,8 +92,9 @@ Corpus TextFlags::read(const Model& model) const {
 void RunFlags::declare(CLI::App& command) {
   command
       .add_option("--precision", precision,
-                  "Of matrix products; auto: bf16 for 16-bit weights if the CPU has it")
-      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
+                  "Of matrix products; auto: bf16 for 16-bit weights if the CPU has it; int8 is an "
+                  "experiment that loses what massive activations leave of a row")
+      ->check(CLI::IsMember({"auto", "f32", "bf16", "int8"}))
       ->capture_default_str();
   command.add_option("--threads", threads, "Default: all CPUs this process may use")
       ->check(CLI::PositiveNumber);
@@ -99,6 +105,7 @@ RunOptions RunFlags::options() const {
   RunOptions options;
   if (precision == "f32") options.precision = ops::Precision::f32;
   if (precision == "bf16") options.precision = ops::Precision::bf16;
+  if (precision == "int8") options.precision = ops::Precision::int8;
   options.threads = threads;
   if (!memory.empty()) options.memory = parse_bytes(memory, "--memory");
   return options;

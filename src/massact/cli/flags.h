@@ -14,10 +14,11 @@
 
 namespace massact {
 
-/// MODEL and where its tokenizer is.
+/// MODEL, where its tokenizer is, and what is merged into it.
 struct ModelFlags {
   std::string model;
   std::string tokenizer;
+  std::string adapter;
 
   void declare(CLI::App& command);
   Model open() const;

@@ -1,5 +1,5 @@
 // `massact scan`: where a model's massive activations are.
-#include "massact/study/scan.h"
+#include "massact/cli/scan.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -14,7 +14,7 @@
 #include "massact/cli/terminal.h"
 #include "massact/report/model_hash.h"
 #include "massact/report/result_dir.h"
-#include "massact/report/scan_csv.h"
+#include "massact/report/scan_files.h"
 #include "massact/report/scan_json.h"
 #include "massact/report/scan_text.h"
 
@@ -27,40 +27,18 @@ Examples:
   massact scan Llama-2-7b --text book.txt --sequences 100 --seq-len 4096 --memory 3GiB
   massact scan gpt2 --layers 0-4 --rule 50,500 --out results --json > scan.json)";
 
-struct ScanFlags {
-  ModelFlags model;
-  TextFlags text;
-  RunFlags run;
-  OutputFlags output;
-  std::string layers = "all";
-  std::string rule = "strict";
-  std::string classes;
-};
-
-std::vector<ResultFile> result_files(const ScanResult& result, const std::string& json) {
-  return {{"scan-layers.csv", scan_layers_csv(result)},
-          {"scan-findings.csv", scan_findings_csv(result)},
-          {"scan-top.csv", scan_top_csv(result)},
-          {"scan.json", json}};
-}
-
-void scan(const ScanFlags& flags) {
-  ScanOptions options;
-  options.rule = Rule::parse(flags.rule);
-  options.run = flags.run.options();
-  if (!flags.classes.empty()) options.classes = PositionLists::from_file(flags.classes);
+void run_command(const ScanFlags& flags) {
+  Rule::parse(flags.rule);  // a wrong one shows before anything is read
   const Model model = flags.model.open();
-  options.layers = parse_layers(flags.layers, static_cast<int>(model.config().layers), "--layers");
   const std::string hash = hash_of(model);
   std::optional<ResultDir> directory;
   if (!flags.output.out.empty()) directory.emplace(flags.output.out, hash, flags.output.force);
 
-  const Corpus corpus = flags.text.read(model);
   const std::unique_ptr<Progress> progress = flags.output.progress();
-  const ScanResult result = run_scan(model, corpus, options, *progress);
+  const ScanResult result = scan(model, flags, *progress);
 
   const std::string json = scan_json_text(result, hash);
-  if (directory) directory->write(result_files(result, json));
+  if (directory) directory->write(scan_files(result, json, hash));
   print(flags.output.json ? json : scan_text(result, text_style_of(STDOUT_FILENO)));
   if (directory && !flags.output.quiet) {
     fmt::print(stderr, "Report: {}\n", (directory->path() / "scan.json").string());
@@ -68,6 +46,15 @@ void scan(const ScanFlags& flags) {
 }
 
 }  // namespace
+
+ScanResult scan(const Model& model, const ScanFlags& flags, Progress& progress) {
+  ScanOptions options;
+  options.rule = Rule::parse(flags.rule);
+  options.run = flags.run.options();
+  if (!flags.classes.empty()) options.classes = PositionLists::from_file(flags.classes);
+  options.layers = parse_layers(flags.layers, static_cast<int>(model.config().layers), "--layers");
+  return run_scan(model, flags.text.read(model), options, progress);
+}
 
 void add_scan(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("scan", "Find a model's massive activations");
@@ -87,7 +74,7 @@ void add_scan(CLI::App& app, Action& action) {
   flags->run.declare(*command);
   flags->output.declare(*command);
   command->footer(kExamples);
-  command->callback([flags, &action] { action = [flags] { scan(*flags); }; });
+  command->callback([flags, &action] { action = [flags] { run_command(*flags); }; });
 }
 
 }  // namespace massact

@@ -40,7 +40,7 @@ struct TraceFlags {
 };
 
 void add_site(std::vector<Site>& sites, Site site, const ModelConfig& config) {
-  const std::string absent = absence(site.kind, config);
+  const std::string absent = absence(site, config);
   if (!absent.empty()) fail_usage("--site", "{}: {}", name_of(site), absent);
   if (std::count(sites.begin(), sites.end(), site) == 0) sites.push_back(site);
 }

@@ -99,7 +99,7 @@ std::vector<Site> sites_in(const JsonObject& json, const ModelConfig& config) {
     }
   }
   for (const Site site : sites) {
-    const std::string reason = absence(site.kind, config);
+    const std::string reason = absence(site, config);
     if (!reason.empty()) fail_usage(json.where("site"), "no such site in this model: {}", reason);
     if (is_attention_map(site.kind)) {
       fail_usage(json.where("site"), "expected a site with a row per position, got {}",
@@ -216,17 +216,21 @@ WeightEdit read_weight_edit(const JsonObject& json, const std::string& where, co
     fail_usage(json.where("weight"), "expected a weight of this model, got '{}'", edit.weight);
   }
   edit.prune_rows = json.get_or<std::int64_t>("prune_rows", 0);
-  if (json.has("prune_rows") == json.has("row")) {
-    fail_usage(json.where("row"), "expected either row and column, or prune_rows");
+  const bool has_place = json.has("row") || json.has("column");
+  if (json.has("prune_rows") == has_place) {
+    fail_usage(json.where("row"), "expected row, column or both, or prune_rows");
   }
   if (json.has("prune_rows") && edit.prune_rows < 1) {
     fail_usage(json.where("prune_rows"), "expected at least 1, got {}", edit.prune_rows);
   }
-  if (json.has("row")) {
-    edit.row = json.get<std::int64_t>("row");
-    edit.column = json.get<std::int64_t>("column");
-    edit.factor = json.get_or<double>("factor", 0.0);
-  }
+  const auto read_index = [&](const char* field, std::int64_t& index) {
+    if (!json.has(field)) return;
+    index = json.get<std::int64_t>(field);
+    if (index < 0) fail_usage(json.where(field), "expected at least 0, got {}", index);
+  };
+  read_index("row", edit.row);
+  read_index("column", edit.column);
+  if (has_place) edit.factor = json.get_or<double>("factor", 0.0);
   return edit;
 }
 

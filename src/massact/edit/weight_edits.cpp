@@ -110,11 +110,19 @@ std::vector<std::int64_t> elements_of(const WeightEdit& edit, const Tensor& tens
     }
     return elements;
   }
-  if (edit.row < 0 || edit.row >= rows || edit.column < 0 || edit.column >= columns) {
+  const bool none = edit.row < 0 && edit.column < 0;
+  if (none || edit.row >= rows || edit.column >= columns) {
     fail_usage(edit.where, "expected a row below {} and a column below {} in {}, got {} and {}",
                rows, columns, edit.weight, edit.row, edit.column);
   }
-  return {edit.row * columns + edit.column};
+  for (std::int64_t r = std::max<std::int64_t>(edit.row, 0); r < rows; ++r) {
+    for (std::int64_t c = std::max<std::int64_t>(edit.column, 0); c < columns; ++c) {
+      elements.push_back(r * columns + c);
+      if (edit.column >= 0) break;
+    }
+    if (edit.row >= 0) break;
+  }
+  return elements;
 }
 
 }  // namespace

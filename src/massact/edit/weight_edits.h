@@ -13,7 +13,8 @@ namespace massact::edit {
 struct WeightEdit {
   std::string where;  ///< for errors
   std::string weight;
-  std::int64_t row = -1, column = -1;  ///< one element, multiplied by `factor` …
+  /// One element, a whole row (column -1) or a whole column (row -1), multiplied by `factor` …
+  std::int64_t row = -1, column = -1;
   double factor = 0.0;
   std::int64_t prune_rows = 0;  ///< … or the rows with the largest norms, zeroed
 };

@@ -17,8 +17,9 @@ MappedWeights::MappedWeights(std::string description, std::vector<MappedTensor> 
             tensor.file->path().string(), "expected each tensor once, got {} twice",
             tensor.info.name);
     if (files.insert(tensor.file.get()).second) file_bytes_ += tensor.file->bytes().size();
+    if (!tensor.strides.empty()) tensor.info.viewable = false;
     tensors_.push_back(std::move(tensor.info));
-    places_.push_back({std::move(tensor.file), tensor.offset});
+    places_.push_back({std::move(tensor.file), tensor.offset, std::move(tensor.strides)});
   }
 }
 
@@ -42,15 +43,32 @@ void MappedWeights::check_range(const TensorInfo& tensor, std::int64_t first,
 TensorView MappedWeights::view(std::string_view name) const {
   const TensorInfo& tensor = info(name);
   require(tensor.viewable, tensor.name,
-          "expected a tensor of plain elements, got {} blocks (read it instead)", tensor.encoding);
+          "expected a tensor of plain, neighbouring elements, got {} (read it instead)",
+          tensor.encoding);
   return {tensor.type, tensor.shape, data(tensor)};
 }
 
 void MappedWeights::read(std::string_view name, std::int64_t first, std::int64_t count,
                          float* out) const {
-  const TensorView tensor = view(name);
-  check_range(info(name), first, count);
-  read_floats(tensor, first, count, out);
+  const TensorInfo& tensor = info(name);
+  check_range(tensor, first, count);
+  if (!place(tensor).strides.empty()) return read_strided(tensor, first, count, out);
+  read_floats(view(name), first, count, out);
+}
+
+// Element by element: transposed weights are rare, and packing them costs more.
+void MappedWeights::read_strided(const TensorInfo& tensor, std::int64_t first, std::int64_t count,
+                                 float* out) const {
+  const std::vector<std::int64_t>& strides = place(tensor).strides;
+  const std::byte* begin = data(tensor);
+  for (std::int64_t i = 0; i < count; ++i) {
+    std::int64_t rest = first + i, at = 0;
+    for (std::size_t axis = strides.size(); axis-- > 0;) {
+      at += rest % tensor.shape[axis] * strides[axis];
+      rest /= tensor.shape[axis];
+    }
+    read_floats({tensor.type, {1}, begin}, at, 1, out + i);
+  }
 }
 
 void MappedWeights::will_need(std::string_view name) const {

@@ -10,11 +10,15 @@
 
 namespace massact {
 
-/// A tensor and where its bytes are: [offset, offset + info.bytes) of `file`, already checked.
+/// A tensor and where its bytes are: [offset, offset + info.bytes) of `file` if it lies without
+/// gaps, already checked.
 struct MappedTensor {
   TensorInfo info;
   std::shared_ptr<const MappedFile> file;
   std::uint64_t offset = 0;
+  /// Elements between neighbours of each axis; empty: row-major without gaps. Then `offset` is that
+  /// of the first element, and every element that the strides reach is inside `file`.
+  std::vector<std::int64_t> strides = {};
 };
 
 /// Tensors at known places of mapped files.
@@ -42,8 +46,11 @@ class MappedWeights : public WeightSource {
   struct Place {
     std::shared_ptr<const MappedFile> file;
     std::uint64_t offset;
+    std::vector<std::int64_t> strides;
   };
   const Place& place(const TensorInfo& tensor) const;
+  void read_strided(const TensorInfo& tensor, std::int64_t first, std::int64_t count,
+                    float* out) const;
 
   std::string description_;
   std::vector<TensorInfo> tensors_;  // sorted by name

@@ -3,6 +3,8 @@
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <cstring>
+#include <memory>
 #include <optional>
 
 #include "massact/base/error.h"
@@ -172,6 +174,36 @@ std::string_view locate_header(std::span<const std::byte> file, const std::strin
   return text.substr(begin, length);
 }
 
+// A file that has been checked up to the size of its elements.
+struct NpyFile {
+  explicit NpyFile(const std::filesystem::path& path)
+      : mapped(MappedFile::open(path)), where(path.string()) {
+    const std::string_view text = locate_header(mapped->bytes(), where);
+    header = HeaderParser(text, where).parse();
+    require(header.shape.rank() == 1 || header.shape.rank() == 2, where,
+            "expected a 1-D or 2-D array, got shape {}", header.shape.to_string());
+    require(!header.fortran_order || header.shape.rank() == 1, where,
+            "expected C order, got Fortran order (save numpy.ascontiguousarray of it)");
+    begin = static_cast<std::size_t>(reinterpret_cast<const std::byte*>(text.data() + text.size()) -
+                                     mapped->bytes().data());
+  }
+
+  // All elements, of so many bytes each, and how many they are.
+  std::pair<std::span<const std::byte>, std::int64_t> elements(std::size_t size) const {
+    const std::int64_t count = header.shape.element_count(where);
+    const auto data = mapped->bytes().subspan(begin);
+    require(data.size() % size == 0 && data.size() / size == static_cast<std::uint64_t>(count),
+            where, "expected {} elements of {} bytes for shape {}, got {} bytes of data", count,
+            size, header.shape.to_string(), data.size());
+    return {data, count};
+  }
+
+  std::shared_ptr<const MappedFile> mapped;
+  std::string where;
+  Header header;
+  std::size_t begin = 0;
+};
+
 void write_array(const std::filesystem::path& path, const Shape& shape, std::string_view descr,
                  std::span<const std::byte> data, std::size_t count) {
   require(static_cast<std::size_t>(shape.element_count()) == count, path.string(),
@@ -198,26 +230,23 @@ void write_array(const std::filesystem::path& path, const Shape& shape, std::str
 }  // namespace
 
 IntegerArray read_npy_integers(const std::filesystem::path& path) {
-  const auto file = MappedFile::open(path);
-  const std::string where = path.string();
-  const std::string_view text = locate_header(file->bytes(), where);
-  const Header header = HeaderParser(text, where).parse();
-  const IntegerType& type = integer_type(header.type, where);
-  require(header.shape.rank() == 1 || header.shape.rank() == 2, where,
-          "expected a 1-D or 2-D array, got shape {}", header.shape.to_string());
-  require(!header.fortran_order || header.shape.rank() == 1, where,
-          "expected C order, got Fortran order (save numpy.ascontiguousarray of it)");
-  const std::int64_t count = header.shape.element_count(where);
-  const auto begin = static_cast<std::size_t>(
-      reinterpret_cast<const std::byte*>(text.data() + text.size()) - file->bytes().data());
-  const auto data = file->bytes().subspan(begin);
-  require(
-      data.size() % type.size == 0 && data.size() / type.size == static_cast<std::uint64_t>(count),
-      where, "expected {} elements of {} bytes for shape {}, got {} bytes of data", count,
-      type.size, header.shape.to_string(), data.size());
-  IntegerArray array{{}, header.shape};
+  const NpyFile file(path);
+  const IntegerType& type = integer_type(file.header.type, path.string());
+  const auto [data, count] = file.elements(type.size);
+  IntegerArray array{{}, file.header.shape};
   array.values.reserve(static_cast<std::size_t>(count));
-  type.append(data, count, where, array.values);
+  type.append(data, count, path.string(), array.values);
+  return array;
+}
+
+FloatArray read_npy_floats(const std::filesystem::path& path) {
+  const NpyFile file(path);
+  require(file.header.type == "<f4", path.string(),
+          "expected little-endian float32 (descr <f4), got another type");
+  const auto [data, count] = file.elements(sizeof(float));
+  FloatArray array{{}, file.header.shape};
+  array.values.resize(static_cast<std::size_t>(count));
+  std::memcpy(array.values.data(), data.data(), data.size());
   return array;
 }
 

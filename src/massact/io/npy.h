@@ -19,6 +19,14 @@ struct IntegerArray {
 /// Error for other types and for a file whose size is not what its header says.
 IntegerArray read_npy_integers(const std::filesystem::path& path);
 
+struct FloatArray {
+  std::vector<float> values;
+  Shape shape;
+};
+
+/// The same for little-endian float32.
+FloatArray read_npy_floats(const std::filesystem::path& path);
+
 /// Writes a C-ordered array, atomically. The shape's product must be the number of values.
 void write_npy(const std::filesystem::path& path, const Shape& shape,
                std::span<const float> values);

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "massact/base/error.h"
 #include "massact/model/attention_maps.h"
+#include "massact/model/moe.h"
+#include "massact/model/pack_weights.h"
 #include "massact/ops/activation.h"
 #include "massact/ops/elementwise.h"
 
@@ -37,16 +40,17 @@ std::vector<float> qkv_bias(const ModelConfig& config, const BoundWeights& weigh
   return bias;
 }
 
-ops::PackedMatrix pack_weights(const BoundWeights& weights, const std::string& block,
-                               std::initializer_list<const char*> names, ops::Precision precision,
-                               Threads& threads) {
-  std::vector<BoundWeights::Matrix> matrices;
-  std::vector<ops::WeightSlice> slices;
-  for (const char* name : names) {
-    matrices.push_back(weights.matrix(block + name));
-    slices.push_back(matrices.back().slice);
+// A norm on queries or keys: one set of weights, or one per head, which become [heads * c].
+NormWeights read_head_norms(const ModelConfig& config, const BoundWeights& weights,
+                            const std::string& canonical, std::int64_t heads) {
+  if (config.qk_norm != QkNorm::each_head) return NormWeights::read(weights, canonical);
+  NormWeights all;
+  for (std::int64_t head = 0; head < heads; ++head) {
+    const auto one = NormWeights::read(weights, canonical + "." + std::to_string(head));
+    all.weight.insert(all.weight.end(), one.weight.begin(), one.weight.end());
+    all.bias.insert(all.bias.end(), one.bias.begin(), one.bias.end());
   }
-  return ops::PackedMatrix::pack(slices, precision, threads);
+  return all;
 }
 
 // A row's mean as the norm's divisor needs it (zero for RMSNorm).
@@ -71,23 +75,32 @@ void renormalise(const ModelConfig& config, ConstFloatMatrix hidden,
 
 }  // namespace
 
-RopeTables::RopeTables(const ModelConfig& config, std::span<const std::int64_t> lengths) {
-  if (config.positions != PositionKind::rotary || lengths.empty()) return;
-  const auto factor = static_cast<float>(config.rope.attention_factor);
-  if (!config.rope.depends_on_length()) {
+RopeTables::ByLength RopeTables::tables_of(const RopeConfig& rope,
+                                           std::span<const std::int64_t> lengths) {
+  ByLength tables;
+  const auto factor = static_cast<float>(rope.attention_factor);
+  if (!rope.depends_on_length()) {
     const std::int64_t longest = *std::max_element(lengths.begin(), lengths.end());
-    by_length_[0] = ops::RopeTable(rope_frequencies(config.rope, longest), factor, longest);
-    return;
+    tables[0] = ops::RopeTable(rope_frequencies(rope, longest), factor, longest);
+    return tables;
   }
   for (const std::int64_t length : lengths) {
-    if (by_length_.contains(length)) continue;
-    by_length_[length] = ops::RopeTable(rope_frequencies(config.rope, length), factor, length);
+    if (tables.contains(length)) continue;
+    tables[length] = ops::RopeTable(rope_frequencies(rope, length), factor, length);
   }
+  return tables;
 }
 
-const ops::RopeTable& RopeTables::for_length(std::int64_t length) const {
-  const auto all = by_length_.find(0);
-  return all != by_length_.end() ? all->second : by_length_.at(length);
+RopeTables::RopeTables(const ModelConfig& config, std::span<const std::int64_t> lengths) {
+  if (config.positions != PositionKind::rotary || lengths.empty()) return;
+  everywhere_ = tables_of(config.rope, lengths);
+  if (config.local_rope) local_ = tables_of(*config.local_rope, lengths);
+}
+
+const ops::RopeTable& RopeTables::for_length(std::int64_t length, bool local) const {
+  const ByLength& tables = local && !local_.empty() ? local_ : everywhere_;
+  const auto all = tables.find(0);
+  return all != tables.end() ? all->second : tables.at(length);
 }
 
 std::uint64_t Workspace::bytes_for(const ModelConfig& config, std::int64_t rows) {
@@ -95,8 +108,16 @@ std::uint64_t Workspace::bytes_for(const ModelConfig& config, std::int64_t rows)
   const std::int64_t mlp = config.mlp_size * (config.gated_mlp ? 2 : 1);
   const std::int64_t widest =
       std::max({config.width, config.mlp_size, config.heads * config.head_size});
+  const std::uint64_t experts = config.moe.experts > 0 ? MoeMlp::workspace_bytes(config, rows) : 0;
   // Two more bytes per value of the widest product's input: its bf16 copy.
-  return static_cast<std::uint64_t>(rows * (4 * (2 * config.width + heads + mlp) + 2 * widest));
+  return experts +
+         static_cast<std::uint64_t>(rows * (4 * (2 * config.width + heads + mlp) + 2 * widest));
+}
+
+std::uint64_t Workspace::sums_bytes_for(const ModelConfig& config, std::int64_t rows) {
+  const std::int64_t per_head =
+      3 * static_cast<std::int64_t>(sizeof(double)) + 4 * static_cast<std::int64_t>(sizeof(float));
+  return static_cast<std::uint64_t>(rows * config.heads * (per_head + 4 * config.head_size));
 }
 
 NormWeights NormWeights::read(const BoundWeights& weights, const std::string& canonical) {
@@ -106,17 +127,30 @@ NormWeights NormWeights::read(const BoundWeights& weights, const std::string& ca
 ops::NormOptions NormWeights::options(const ModelConfig& config) const {
   return {.subtract_mean = config.norm == NormKind::layer,
           .eps = config.norm_eps,
+          .weight_offset = config.norm_weight_offset,
           .weight = weight,
           .bias = bias};
 }
 
+namespace {
+
+SiteKind site_after(SiteKind scale_site, int steps) {
+  return static_cast<SiteKind>(static_cast<int>(scale_site) + steps);
+}
+
+// Does anybody look at a norm's divisor, what it gives, or what leaves it?
+bool wants_norm(const SiteVisitor& sites, SiteKind scale_site) {
+  return sites.wants(scale_site) || sites.wants(site_after(scale_site, 1)) ||
+         sites.wants(site_after(scale_site, 2));
+}
+
+}  // namespace
+
 void run_norm(const ModelConfig& config, const NormWeights& weights, SiteKind scale_site,
               ConstFloatMatrix hidden, FloatMatrix out, SiteVisitor& sites, Workspace& workspace,
               Threads& threads) {
-  const auto kind_after = [&](int steps) {
-    return static_cast<SiteKind>(static_cast<int>(scale_site) + steps);
-  };
-  const SiteKind normalized_site = kind_after(1), out_site = kind_after(2);
+  const SiteKind normalized_site = site_after(scale_site, 1);
+  const SiteKind out_site = site_after(scale_site, 2);
   const bool shows_scale = sites.wants(scale_site);
   const bool shows_inside = shows_scale || sites.wants(normalized_site);
   const ops::NormOptions options = weights.options(config);
@@ -140,6 +174,12 @@ void run_norm(const ModelConfig& config, const NormWeights& weights, SiteKind sc
   if (sites.wants(out_site)) sites.visit(out_site, out);
 }
 
+// What a product reads: rows as they are, or normalised on the way in.
+struct Block::Input {
+  ConstFloatMatrix x;
+  std::optional<ops::NormOptions> norm;
+};
+
 struct Block::Call {
   std::span<const ops::RowRange> sequences;
   const RopeTables& rope;
@@ -151,13 +191,67 @@ struct Block::Call {
     if (sites.wants(kind)) sites.visit(kind, values);
   }
 
-  // x · wᵀ + bias, into `buffer`.
-  FloatMatrix project(ConstFloatMatrix x, const ops::PackedMatrix& w,
-                      const std::vector<float>& bias, Buffer<float>& buffer) const {
-    const FloatMatrix y = Workspace::take(buffer, x.rows, w.n());
-    workspace.times.measure(Stage::matmul, [&] { ops::matmul(x, w, y, threads); });
-    ops::add_bias(y, bias, threads);
+  void multiply(const Input& input, const ops::PackedMatrix& w, FloatMatrix y,
+                ops::MatmulOptions options) const {
+    options.norm = input.norm ? &*input.norm : nullptr;
+    workspace.times.measure(Stage::matmul, [&] { ops::matmul(input.x, w, y, options, threads); });
+  }
+
+  // f(x · wᵀ + bias), into `buffer`.
+  FloatMatrix project(const Input& input, const ops::PackedMatrix& w,
+                      const std::vector<float>& bias, Buffer<float>& buffer,
+                      std::optional<ops::Activation> f = {}) const {
+    const FloatMatrix y = Workspace::take(buffer, input.x.rows, w.n());
+    multiply(input, w, y, {.bias = bias, .activation = f});
     return y;
+  }
+
+  // The norm's output, as its product wants it: where nobody looks, the product normalises on the
+  // way and the output is never stored.
+  Input normalise(const ModelConfig& config, const NormWeights& weights, SiteKind scale_site,
+                  ConstFloatMatrix hidden) const {
+    if (!wants_norm(sites, scale_site)) return {hidden, weights.options(config)};
+    const FloatMatrix normed = Workspace::take(workspace.normed, hidden.rows, hidden.cols);
+    run_norm(config, weights, scale_site, hidden, normed, sites, workspace, threads);
+    return {normed, {}};
+  }
+
+  // What a product would read, in memory: experts gather rows of it.
+  ConstFloatMatrix stored(const Input& input) const {
+    if (!input.norm) return input.x;
+    const FloatMatrix normed = Workspace::take(workspace.normed, input.x.rows, input.x.cols);
+    ops::norm(input.x, *input.norm, {.out = normed}, threads);
+    return normed;
+  }
+
+  // A branch's own norm, behind its product; weights is null in a model without one.
+  struct BranchNorm {
+    const ModelConfig& config;
+    const NormWeights* weights;
+    SiteKind scale_site;
+  };
+
+  // hidden += norm(x · wᵀ + bias): what a branch writes to the residual stream. Stored by itself
+  // only where somebody looks at it or it is normalised.
+  void write(ConstFloatMatrix x, const ops::PackedMatrix& w, const std::vector<float>& bias,
+             const BranchNorm& norm, SiteKind site, FloatMatrix hidden) const {
+    if (norm.weights == nullptr && !sites.wants(site)) {
+      multiply({x, {}}, w, hidden, {.bias = bias, .residual = hidden});
+      return;
+    }
+    add(project({x, {}}, w, bias, workspace.out), norm, site, hidden);
+  }
+
+  // hidden += norm(branch)
+  void add(FloatMatrix branch, const BranchNorm& norm, SiteKind site, FloatMatrix hidden) const {
+    if (norm.weights != nullptr) {
+      const FloatMatrix normed = Workspace::take(workspace.normed, branch.rows, branch.cols);
+      run_norm(norm.config, *norm.weights, norm.scale_site, branch, normed, sites, workspace,
+               threads);
+      branch = normed;
+    }
+    visit(site, branch);
+    ops::add(hidden, branch, hidden, threads);
   }
 };
 
@@ -171,11 +265,21 @@ Block Block::pack(const Model& model, int index, ops::Precision precision, Threa
   };
   block.index_ = index;
   block.ln1_ = NormWeights::read(weights, name + "ln1");
+  block.ln1_post_ = NormWeights::read(weights, name + "ln1_post");
   block.ln2_ = NormWeights::read(weights, name + "ln2");
+  block.ln2_post_ = NormWeights::read(weights, name + "ln2_post");
+  block.q_norm_ = read_head_norms(config, weights, name + "attn.q_norm", config.heads);
+  block.k_norm_ = read_head_norms(config, weights, name + "attn.k_norm", config.kv_heads);
   block.qkv_ = pack({"attn.W_Q", "attn.W_K", "attn.W_V"});
   block.attn_out_ = pack({"attn.W_O"});
-  block.mlp_in_ = config.gated_mlp ? pack({"mlp.W_gate", "mlp.W_in"}) : pack({"mlp.W_in"});
-  block.mlp_out_ = pack({"mlp.W_out"});
+  if (config.moe.in_block(index)) {
+    require(config.order == BlockOrder::sequential, config.name,
+            "expected experts in sequential blocks only, got a parallel one");
+    block.moe_ = std::make_shared<const MoeMlp>(model, index, precision, threads);
+  } else {
+    block.mlp_in_ = config.gated_mlp ? pack({"mlp.W_gate", "mlp.W_in"}) : pack({"mlp.W_in"});
+    block.mlp_out_ = pack({"mlp.W_out"});
+  }
   block.qkv_bias_ = qkv_bias(config, weights, name);
   block.attn_out_bias_ = weights.vector(name + "attn.b_O");
   block.mlp_in_bias_ = concatenate(weights, name, {"mlp.b_gate", "mlp.b_in"});
@@ -199,9 +303,13 @@ Block Block::pack(const Model& model, int index, ops::Precision precision, Threa
 
 std::uint64_t Block::packed_bytes(const ModelConfig& config, ops::Precision precision) {
   const std::int64_t heads = 2 * (config.heads + config.kv_heads) * config.head_size;
-  const std::int64_t mlp = config.mlp_size * (config.gated_mlp ? 3 : 2);
-  const std::int64_t bytes = precision == ops::Precision::f32 ? 4 : 2;
-  return static_cast<std::uint64_t>(config.width * (heads + mlp) * bytes);
+  const std::int64_t bytes = ops::bytes_of(precision);
+  const auto attention = static_cast<std::uint64_t>(config.width * heads * bytes);
+  const auto mlp = static_cast<std::uint64_t>(config.width * config.mlp_size *
+                                              (config.gated_mlp ? 3 : 2) * bytes);
+  if (config.moe.experts == 0) return attention + mlp;
+  const std::uint64_t router = MoeMlp::base_bytes(config, precision);
+  return attention + (config.moe.is_mixed() ? std::max(mlp, router) : router);
 }
 
 ops::AttentionOptions Block::attention_options() const {
@@ -211,9 +319,13 @@ ops::AttentionOptions Block::attention_options() const {
   options.kv_heads = config.kv_heads;
   options.head_size = config.head_size;
   options.scale = config.attention_scale;
-  options.precision = qkv_.precision();
+  options.precision = ops::unquantised(qkv_.precision());
   if (config.scale_by_inverse_layer) options.scale /= static_cast<float>(index_ + 1);
   options.window = config.windows[static_cast<std::size_t>(index_)];
+  options.soft_cap = config.attention_soft_cap;
+  options.alibi_slopes = config.alibi.slopes;
+  options.alibi_factor = config.alibi.factor;
+  options.alibi_in_bf16 = config.alibi.in_bf16;
   if (config.variant == AttentionVariant::sigmoid) options.kind = ops::AttentionKind::sigmoid;
   options.slot_key = slot_key_;
   options.slot_value = slot_value_;
@@ -227,23 +339,104 @@ void Block::run(FloatMatrix hidden, std::span<const ops::RowRange> sequences,
                 const RopeTables& rope, SiteVisitor& sites, Workspace& workspace,
                 Threads& threads) const {
   const Call call{sequences, rope, sites, workspace, threads};
-  const FloatMatrix normed = Workspace::take(workspace.normed, hidden.rows, hidden.cols);
-
   call.visit(SiteKind::resid_pre, hidden);
-  run_norm(*config_, ln1_, SiteKind::ln1_scale, hidden, normed, sites, workspace, threads);
-  const FloatMatrix attn_out = attend(normed, call);
-  call.visit(SiteKind::attn_out, attn_out);
-  ops::add(hidden, attn_out, hidden, threads);
-  call.visit(SiteKind::resid_mid, hidden);
-
-  run_norm(*config_, ln2_, SiteKind::ln2_scale, hidden, normed, sites, workspace, threads);
-  const FloatMatrix mlp_out = transform(normed, call);
-  call.visit(SiteKind::mlp_out, mlp_out);
-  ops::add(hidden, mlp_out, hidden, threads);
+  if (config_->order == BlockOrder::sequential) {
+    run_sequential(hidden, call);
+  } else {
+    run_parallel(hidden, call);
+  }
   call.visit(SiteKind::resid_post, hidden);
 }
 
-FloatMatrix Block::attend(FloatMatrix normed, const Call& call) const {
+void Block::run_sequential(FloatMatrix hidden, const Call& call) const {
+  const bool before = config_->norm_placement == NormPlacement::before ||
+                      config_->norm_placement == NormPlacement::around;
+  const bool after_sum = config_->norm_placement == NormPlacement::after_sum;
+  const auto input = [&](const NormWeights& norm, SiteKind scale_site) {
+    return before ? call.normalise(*config_, norm, scale_site, hidden) : Input{hidden, {}};
+  };
+  write_attention(attend(input(ln1_, SiteKind::ln1_scale), call), hidden, call);
+  call.visit(SiteKind::resid_mid, hidden);
+  if (after_sum) normalise_stream(ln1_, SiteKind::ln1_scale, hidden, call);
+  write_mlp(transform(input(ln2_, SiteKind::ln2_scale), call), hidden, call);
+  if (after_sum) normalise_stream(ln2_, SiteKind::ln2_scale, hidden, call);
+}
+
+// Both branches are computed before either is written: they read the same stream.
+void Block::run_parallel(FloatMatrix hidden, const Call& call) const {
+  Input normed = call.normalise(*config_, ln1_, SiteKind::ln1_scale, hidden);
+  const FloatMatrix z = attend(normed, call);
+  if (config_->order == BlockOrder::parallel) {
+    normed = call.normalise(*config_, ln2_, SiteKind::ln2_scale, hidden);
+  }
+  const FloatMatrix post = transform(normed, call);
+  write_attention(z, hidden, call);
+  write_mlp(post, hidden, call);
+}
+
+void Block::normalise_stream(const NormWeights& norm, SiteKind scale_site, FloatMatrix hidden,
+                             const Call& call) const {
+  const FloatMatrix normed = Workspace::take(call.workspace.normed, hidden.rows, hidden.cols);
+  run_norm(*config_, norm, scale_site, hidden, normed, call.sites, call.workspace, call.threads);
+  ops::copy(normed, hidden, call.threads);
+}
+
+void Block::write_attention(ConstFloatMatrix z, FloatMatrix hidden, const Call& call) const {
+  const NormWeights* norm = config_->has_branch_norms() ? &ln1_post_ : nullptr;
+  call.write(z, attn_out_, attn_out_bias_, {*config_, norm, SiteKind::ln1_post_scale},
+             SiteKind::attn_out, hidden);
+}
+
+void Block::write_mlp(FloatMatrix post, FloatMatrix hidden, const Call& call) const {
+  const NormWeights* weights = config_->has_branch_norms() ? &ln2_post_ : nullptr;
+  const Call::BranchNorm norm = {*config_, weights, SiteKind::ln2_post_scale};
+  if (moe_) return call.add(post, norm, SiteKind::mlp_out, hidden);
+  call.write(post, mlp_out_, mlp_out_bias_, norm, SiteKind::mlp_out, hidden);
+}
+
+// A norm over each head's dimensions, or over all of them at once.
+void Block::normalise_heads(FloatMatrix x, const NormWeights& norm, std::int64_t heads,
+                            const Call& call) const {
+  ops::NormOptions options = norm.options(*config_);
+  const auto norm_in_place = [&](FloatMatrix part) {
+    ops::NormOutputs outputs;
+    outputs.out = part;
+    ops::norm(part, options, outputs, call.threads);
+  };
+  if (config_->qk_norm == QkNorm::whole) return norm_in_place(x);
+  const std::int64_t c = config_->head_size;
+  for (std::int64_t head = 0; head < heads; ++head) {
+    if (config_->qk_norm == QkNorm::each_head) {
+      const auto of_head = [&](const std::vector<float>& all) {
+        return all.empty() ? std::span<const float>()
+                           : std::span(all).subspan(static_cast<std::size_t>(head * c),
+                                                    static_cast<std::size_t>(c));
+      };
+      options.weight = of_head(norm.weight);
+      options.bias = of_head(norm.bias);
+    }
+    norm_in_place(x.slice_cols(head * c, c));
+  }
+}
+
+void Block::rotate(FloatMatrix q, FloatMatrix k, const Call& call) const {
+  const ModelConfig& config = *config_;
+  const bool local = config.windows[static_cast<std::size_t>(index_)] > 0;
+  const ops::RopeStyle style = config.rope_of(index_).style;
+  // Several sequences: one task each, the inner loops then run in that task.
+  call.threads.parallel_for(
+      static_cast<std::int64_t>(call.sequences.size()), [&](std::int64_t s, int) {
+        const auto& rows = call.sequences[static_cast<std::size_t>(s)];
+        const auto& table = call.rope.for_length(rows.count, local);
+        for (const auto& [x, heads] : {std::pair{q, config.heads}, {k, config.kv_heads}}) {
+          ops::rope(x.slice_rows(rows.first, rows.count), heads, config.head_size, table, style, 0,
+                    call.threads);
+        }
+      });
+}
+
+// The heads' outputs z.
+FloatMatrix Block::attend(const Input& normed, const Call& call) const {
   const ModelConfig& config = *config_;
   Workspace& workspace = call.workspace;
   Threads& threads = call.threads;
@@ -254,39 +447,44 @@ FloatMatrix Block::attend(FloatMatrix normed, const Call& call) const {
   const FloatMatrix q = qkv.slice_cols(0, q_size);
   const FloatMatrix k = qkv.slice_cols(q_size, kv_size);
   const FloatMatrix v = qkv.slice_cols(q_size + kv_size, kv_size);
+  if (config.clip_qkv > 0) ops::clamp(qkv, config.clip_qkv, threads);
+  if (config.qk_norm != QkNorm::none) {
+    normalise_heads(q, q_norm_, config.heads, call);
+    normalise_heads(k, k_norm_, config.kv_heads, call);
+  }
   call.visit(SiteKind::q, q);
   call.visit(SiteKind::k, k);
   call.visit(SiteKind::v, v);
   if (config.positions == PositionKind::rotary) {
-    // Several sequences: one task each, the inner loops then run in that task.
-    threads.parallel_for(static_cast<std::int64_t>(call.sequences.size()),
-                         [&](std::int64_t s, int) {
-                           const auto& rows = call.sequences[static_cast<std::size_t>(s)];
-                           const auto& table = call.rope.for_length(rows.count);
-                           ops::rope(q.slice_rows(rows.first, rows.count), config.heads,
-                                     config.head_size, table, config.rope.style, 0, threads);
-                           ops::rope(k.slice_rows(rows.first, rows.count), config.kv_heads,
-                                     config.head_size, table, config.rope.style, 0, threads);
-                         });
+    rotate(q, k, call);
     call.visit(SiteKind::rot_q, q);
     call.visit(SiteKind::rot_k, k);
   }
 
-  const FloatMatrix z = Workspace::take(workspace.z, normed.rows, q_size);
+  const FloatMatrix z = Workspace::take(workspace.z, normed.x.rows, q_size);
+  const bool summed = call.sites.wants_attention(workspace.sums);
   if (call.sites.wants(SiteKind::attn_scores) || call.sites.wants(SiteKind::pattern)) {
     attend_by_maps(q, k, v, call.sequences, attention_options(), z, call.sites, workspace, threads);
   } else {
     workspace.times.measure(Stage::attention, [&] {
-      ops::attention(q, k, v, call.sequences, attention_options(), z, threads);
+      if (summed) {
+        ops::attention(q, k, v, call.sequences, attention_options(), z, workspace.sums, threads);
+      } else {
+        ops::attention(q, k, v, call.sequences, attention_options(), z, threads);
+      }
     });
   }
-  finish_heads(normed, z, call);
+  const FloatMatrix chosen = summed ? workspace.sums.output(attention_options()) : FloatMatrix{};
+  finish_heads(normed, z, chosen, call);
+  if (summed) call.sites.visit_attention(attention_options(), workspace.sums, z);
   call.visit(SiteKind::z, z);
-  return call.project(z, attn_out_, attn_out_bias_, workspace.out);
+  return z;
 }
 
 // What variants do to a head's output before the output projection: add v′, multiply by a gate.
-void Block::finish_heads(FloatMatrix normed, FloatMatrix z, const Call& call) const {
+// `chosen` is the part of z that comes from the watched keys, or empty.
+void Block::finish_heads(const Input& normed, FloatMatrix z, FloatMatrix chosen,
+                         const Call& call) const {
   const std::int64_t c = config_->head_size;
   const std::int64_t shared = config_->heads / config_->kv_heads;
   if (!value_bias_.empty()) {
@@ -300,27 +498,38 @@ void Block::finish_heads(FloatMatrix normed, FloatMatrix z, const Call& call) co
   if (head_gate_) {
     const FloatMatrix gates = call.project(normed, head_gate_, {}, call.workspace.gates);
     call.threads.parallel_for(z.rows, [&](std::int64_t r, int) {
-      for (std::int64_t i = 0; i < z.cols; ++i) z(r, i) /= 1.0f + std::exp(-gates(r, i / c));
+      for (std::int64_t i = 0; i < z.cols; ++i) {
+        const float divisor = 1.0f + std::exp(-gates(r, i / c));
+        z(r, i) /= divisor;
+        if (chosen.rows > 0) chosen(r, i) /= divisor;
+      }
     });
   }
 }
 
-FloatMatrix Block::transform(FloatMatrix normed, const Call& call) const {
+// The MLP's hidden layer after its activation; with experts, all that the MLP computes.
+FloatMatrix Block::transform(const Input& normed, const Call& call) const {
+  if (moe_) return moe_->run(call.stored(normed), call.sites, call.workspace, call.threads);
   const ModelConfig& config = *config_;
-  Threads& threads = call.threads;
   const std::int64_t f = config.mlp_size;
-  const FloatMatrix pre = call.project(normed, mlp_in_, mlp_in_bias_, call.workspace.mlp);
+  Buffer<float>& buffer = call.workspace.mlp;
+  if (!config.gated_mlp && !call.sites.wants(SiteKind::mlp_pre)) {
+    const FloatMatrix post = call.project(normed, mlp_in_, mlp_in_bias_, buffer, config.activation);
+    call.visit(SiteKind::mlp_post, post);
+    return post;
+  }
+  const FloatMatrix pre = call.project(normed, mlp_in_, mlp_in_bias_, buffer);
   const FloatMatrix gate = pre.slice_cols(0, f);
   call.visit(SiteKind::mlp_pre, gate);
   if (config.gated_mlp) {
     const FloatMatrix up = pre.slice_cols(f, f);
     call.visit(SiteKind::mlp_pre_linear, up);
-    ops::activate_gated(gate, up, config.activation, gate, threads);
+    ops::activate_gated(gate, up, config.activation, gate, call.threads);
   } else {
-    ops::activate(gate, config.activation, gate, threads);
+    ops::activate(gate, config.activation, gate, call.threads);
   }
   call.visit(SiteKind::mlp_post, gate);
-  return call.project(gate, mlp_out_, mlp_out_bias_, call.workspace.out);
+  return gate;
 }
 
 }  // namespace massact

@@ -22,8 +22,32 @@ void fill_positions(const Model& model, std::span<const std::int32_t> tokens,
     require(count <= config.max_positions, model.name(),
             "expected at most {} tokens in a sequence (the model has that many positions), got {}",
             config.max_positions, count);
-    model.weights().rows("pos_embed.W_pos", 0, count, positions.row(first));
+    model.weights().rows("pos_embed.W_pos", config.position_offset, count, positions.row(first));
   }
+}
+
+ops::PackedMatrix pack(const BoundWeights& weights, std::string_view canonical,
+                       ops::Precision precision, Threads& threads) {
+  const auto matrix = weights.matrix(canonical);
+  return ops::PackedMatrix::pack(matrix.slices, precision, threads);
+}
+
+// [R, embed_size] or [R, d]: the tokens' rows of the embedding.
+void fill_tokens(const Model& model, std::span<const std::int32_t> tokens, FloatMatrix rows,
+                 Threads& threads) {
+  const ModelConfig& config = model.config();
+  const std::vector<float> sink = model.weights().vector("sink_token");
+  threads.parallel_for(rows.rows, [&](std::int64_t r, int) {
+    const std::int32_t token = tokens[static_cast<std::size_t>(r)];
+    if (token == kNoToken) {
+      std::copy(sink.begin(), sink.end(), rows.row(r));
+      return;
+    }
+    require(token >= 0 && token < config.vocab, model.name(),
+            "expected token ids from 0 to {}, got {} (is this the model's tokenizer?)",
+            config.vocab - 1, token);
+    model.weights().rows("embed.W_E", token, 1, rows.row(r));
+  });
 }
 
 }  // namespace
@@ -32,18 +56,22 @@ void embed(const Model& model, std::span<const std::int32_t> tokens,
            std::span<const ops::RowRange> sequences, FloatMatrix hidden, SiteVisitor& sites,
            Workspace& workspace, Threads& threads) {
   const ModelConfig& config = model.config();
-  const std::vector<float> sink = model.weights().vector("sink_token");
-  threads.parallel_for(hidden.rows, [&](std::int64_t r, int) {
-    const std::int32_t token = tokens[static_cast<std::size_t>(r)];
-    if (token == kNoToken) {
-      std::copy(sink.begin(), sink.end(), hidden.row(r));
-      return;
-    }
-    require(token >= 0 && token < config.vocab, model.name(),
-            "expected token ids from 0 to {}, got {} (is this the model's tokenizer?)",
-            config.vocab - 1, token);
-    model.weights().rows("embed.W_E", token, 1, hidden.row(r));
-  });
+  const BoundWeights& weights = model.weights();
+  if (config.embed_size > 0) {
+    const FloatMatrix small = Workspace::take(workspace.normed, hidden.rows, config.embed_size);
+    fill_tokens(model, tokens, small, threads);
+    // A small matrix in a rare kind of model: f32 in any run.
+    ops::matmul(small, pack(weights, "embed.W_in", ops::Precision::f32, threads), hidden, threads);
+  } else {
+    fill_tokens(model, tokens, hidden, threads);
+  }
+  if (config.embed_scale != 1.0f) ops::scale(hidden, config.embed_scale, threads);
+  if (config.embed_norm) {
+    const auto norm = NormWeights::read(weights, "embed.ln");
+    ops::NormOutputs outputs;
+    outputs.out = hidden;
+    ops::norm(hidden, norm.options(config), outputs, threads);
+  }
   if (sites.wants(SiteKind::embed)) sites.visit(SiteKind::embed, hidden);
   if (config.positions != PositionKind::learned) return;
   workspace.out.reserve_discarding(hidden.rows * hidden.cols);
@@ -55,16 +83,22 @@ void embed(const Model& model, std::span<const std::int32_t> tokens,
 
 Unembedding Unembedding::pack(const Model& model, ops::Precision precision, Threads& threads) {
   Unembedding unembedding(model);
+  const BoundWeights& weights = model.weights();
   const std::string name = model.config().tied_embeddings ? "embed.W_E" : "unembed.W_U";
-  const auto matrix = model.weights().matrix(name);
-  unembedding.norm_ = NormWeights::read(model.weights(), "ln_final");
-  unembedding.projection_ = ops::PackedMatrix::pack({&matrix.slice, 1}, precision, threads);
-  model.weights().release(name);
+  unembedding.norm_ = NormWeights::read(weights, "ln_final");
+  if (model.config().embed_size > 0) {
+    unembedding.to_embed_size_ =
+        massact::pack(weights, "unembed.W_out", ops::Precision::f32, threads);
+  }
+  unembedding.projection_ = massact::pack(weights, name, ops::unquantised(precision), threads);
+  unembedding.bias_ = weights.vector("unembed.b_U");
+  weights.release(name);
   return unembedding;
 }
 
 void Unembedding::normalise(ConstFloatMatrix hidden, FloatMatrix normed, SiteVisitor& sites,
                             Threads& threads) const {
+  if (!model_.config().final_norm) return ops::copy(hidden, normed, threads);
   ops::NormOutputs outputs;
   outputs.out = normed;
   ops::norm(hidden, norm_.options(model_.config()), outputs, threads);
@@ -72,11 +106,21 @@ void Unembedding::normalise(ConstFloatMatrix hidden, FloatMatrix normed, SiteVis
 }
 
 void Unembedding::project(ConstFloatMatrix normed, FloatMatrix logits, Threads& threads) const {
+  const ModelConfig& config = model_.config();
+  Buffer<float> small;
+  if (to_embed_size_) {
+    const FloatMatrix projected = Workspace::take(small, normed.rows, config.embed_size);
+    ops::matmul(normed, to_embed_size_, projected, threads);
+    normed = projected;
+  }
   ops::matmul(normed, projection_, logits, threads);
+  ops::add_bias(logits, bias_, threads);
+  if (config.logit_scale != 1.0f) ops::scale(logits, config.logit_scale, threads);
+  if (config.logit_soft_cap > 0) ops::soft_cap(logits, config.logit_soft_cap, threads);
 }
 
 std::uint64_t Unembedding::packed_bytes(const ModelConfig& config, ops::Precision precision) {
-  const std::int64_t bytes = precision == ops::Precision::f32 ? 4 : 2;
+  const std::int64_t bytes = ops::bytes_of(ops::unquantised(precision));
   return static_cast<std::uint64_t>(config.vocab * config.width * bytes);
 }
 

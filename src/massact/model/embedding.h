@@ -11,9 +11,10 @@ namespace massact {
 /// Token id of a row that is no token: the sink token's.
 inline constexpr std::int32_t kNoToken = -1;
 
-/// Fills hidden [R, d] with the embeddings of the batch's rows (plus learned positions), stopping
-/// at hook_embed and hook_pos_embed. tokens: [R]; kNoToken only as the first row of a sequence.
-/// Throws Error if an id or a position is out of the model's range.
+/// Fills hidden [R, d] with the embeddings of the batch's rows (scaled, projected and normalised as
+/// the model does it, plus learned positions), stopping at hook_embed and hook_pos_embed. tokens:
+/// [R]; kNoToken only as the first row of a sequence. Throws Error if an id or a position is out of
+/// the model's range.
 void embed(const Model& model, std::span<const std::int32_t> tokens,
            std::span<const ops::RowRange> sequences, FloatMatrix hidden, SiteVisitor& sites,
            Workspace& workspace, Threads& threads);
@@ -23,11 +24,12 @@ class Unembedding {
  public:
   static Unembedding pack(const Model& model, ops::Precision precision, Threads& threads);
 
-  /// normed [R, d] = the final norm of hidden [R, d], stopping at ln_final.hook_out.
+  /// normed [R, d] = the final norm of hidden [R, d], stopping at ln_final.hook_out. A model
+  /// without that norm copies.
   void normalise(ConstFloatMatrix hidden, FloatMatrix normed, SiteVisitor& sites,
                  Threads& threads) const;
 
-  /// logits [R, vocab] of normed [R, d].
+  /// logits [R, vocab] of normed [R, d]: projected, with bias, scale and soft cap.
   void project(ConstFloatMatrix normed, FloatMatrix logits, Threads& threads) const;
 
   /// Bytes of the packed matrix.
@@ -37,7 +39,9 @@ class Unembedding {
   explicit Unembedding(const Model& model) : model_(model) {}
   Model model_;
   NormWeights norm_;
+  ops::PackedMatrix to_embed_size_;  // before the projection, if token vectors are not d long
   ops::PackedMatrix projection_;
+  std::vector<float> bias_;
 };
 
 }  // namespace massact

@@ -25,8 +25,29 @@ const std::vector<Family>& families();
 /// The family that reads this "model_type". Throws Error that lists what is supported.
 const Family& find_family(std::string_view model_type, std::string_view where);
 
+/// The family that reads this config.json. Throws Error that lists what is supported and names the
+/// published model whose configuration has most of the same fields.
+const Family& find_family(const JsonObject& config);
+
 // One function per file in families/.
+Family bloom_family();
+Family cohere_family();
+Family falcon_family();
+Family gemma_family();
 Family gpt2_family();
+Family gptj_family();
+Family gpt_neox_family();
+Family gpt_oss_family();
 Family llama_family();
+Family mixtral_family();
+Family mpt_family();
+Family nanogpt_family();
+Family olmo_family();
+Family opt_family();
+Family phi_family();
+Family phi3_family();
+Family qwen_moe_family();
+Family stablelm_family();
+Family starcoder2_family();
 
 }  // namespace massact

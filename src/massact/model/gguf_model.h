@@ -13,9 +13,10 @@ struct GgufArchitecture {
   WeightTable table;  ///< sources are the file's names
 };
 
-/// Reads architecture, sizes and options from the metadata of a llama (also Mistral), qwen2 or gpt2
-/// file. Throws Error naming file and key. That the output head is tied to the embedding is the
-/// format's only statement made by a missing tensor (`output.weight`).
+/// Reads architecture, sizes and options from the metadata of one of the architectures of
+/// gguf_config.cpp. Throws Error naming file and key. What the format says by tensors only: that
+/// the output head is the embedding (no `output.weight`), that queries, keys and values are one
+/// tensor, and a few families' biases and norms.
 GgufArchitecture read_gguf_architecture(const GgufSource& source);
 
 }  // namespace massact

@@ -4,10 +4,13 @@
 #include <cmath>
 
 #include "massact/base/error.h"
+#include "massact/io/adapter.h"
 #include "massact/io/llama2c.h"
-#include "massact/io/safetensors.h"
+#include "massact/io/quantized_weights.h"
+#include "massact/io/weight_files.h"
 #include "massact/model/family.h"
 #include "massact/model/gguf_model.h"
+#include "massact/model/torch_model.h"
 #include "massact/text/gguf_tokenizer.h"
 
 namespace massact {
@@ -90,6 +93,17 @@ Model open_llama2c_model(const fs::path& path, const OpenOptions& options) {
                 .tokenizer = find_tokenizer(folder, options)});
 }
 
+Model open_torch_file(const fs::path& path, const OpenOptions& options) {
+  TorchModel file = open_torch_model(path, options.adapter);
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  return Model({.config = std::move(file.config),
+                .weights = std::move(file.weights),
+                .path = path,
+                .name = path.stem().string(),
+                .tokenizer = find_tokenizer(folder, options),
+                .notes = std::move(file.notes)});
+}
+
 Model open_gguf_model(const fs::path& path, const OpenOptions& options) {
   std::shared_ptr<const GgufSource> source = open_gguf(path);
   const GgufArchitecture architecture = read_gguf_architecture(*source);
@@ -112,17 +126,32 @@ Model open_hf_model(const fs::path& directory, const OpenOptions& options) {
   require(fs::exists(config_path), directory.string(),
           "expected a directory with config.json (is this a model?)");
   const auto json = JsonObject::from_file(config_path, kMaxConfigBytes);
-  const auto type = json.get<std::string>("model_type");
-  const Family& family = find_family(type, json.where("model_type"));
+  const Family& family = find_family(json);
   const ModelConfig config = family.read_config(json);
+  std::shared_ptr<const WeightSource> weights = open_weight_files(directory);
+  std::vector<std::string> notes;
+  if (json.has("quantization_config")) {
+    const JsonObject quantization = json.object("quantization_config");
+    weights = dequantize(std::move(weights), quantization);
+    notes.push_back(
+        fmt::format("weights quantised by {}: dequantised while they are packed; "
+                    "activations stay in f32",
+                    quantization.get<std::string>("quant_method")));
+  }
+  if (!options.adapter.empty()) {
+    MergedAdapter merged = merge_adapter(std::move(weights), options.adapter);
+    weights = std::move(merged.weights);
+    notes.push_back(std::move(merged.note));
+  }
   std::string name = fs::absolute(directory).lexically_normal().filename().string();
   if (name.empty()) name = fs::absolute(directory).parent_path().filename().string();
-  return Model({.config = config,
-                .weights = BoundWeights::bind(family.weights(config), open_safetensors(directory),
-                                              config.layers),
-                .path = directory,
-                .name = name,
-                .tokenizer = find_tokenizer(directory, options)});
+  return Model(
+      {.config = config,
+       .weights = BoundWeights::bind(family.weights(config), std::move(weights), config.layers),
+       .path = directory,
+       .name = name,
+       .tokenizer = find_tokenizer(directory, options),
+       .notes = std::move(notes)});
 }
 
 }  // namespace
@@ -141,15 +170,27 @@ bool Model::has_half_weights() const {
 
 Model open_model(const fs::path& path, const OpenOptions& options) {
   require(fs::exists(path), path.string(), "expected a model, found no such file or directory");
-  if (fs::is_directory(path)) return open_hf_model(resolve_cache_folder(path), options);
+  if (fs::is_directory(path)) {
+    const fs::path folder = resolve_cache_folder(path);
+    // nanoGPT's output folder holds nothing but its checkpoint.
+    const bool nanogpt = !fs::exists(folder / "config.json") && fs::exists(folder / "ckpt.pt");
+    return nanogpt ? open_torch_file(folder / "ckpt.pt", options) : open_hf_model(folder, options);
+  }
   const std::string extension = path.extension().string();
+  if (is_torch_checkpoint(path)) return open_torch_file(path, options);
+  if (!options.adapter.empty() && (extension == ".bin" || extension == ".gguf")) {
+    fail_usage("--adapter",
+               "expected a base model with Hugging Face's weight names (a directory), got {}",
+               path.string());
+  }
   if (extension == ".bin") return open_llama2c_model(path, options);
   if (extension == ".gguf") return open_gguf_model(path, options);
   if (path.filename() == "config.json" || extension == ".safetensors") {
     return open_hf_model(path.has_parent_path() ? path.parent_path() : ".", options);
   }
   fail(path.string(),
-       "expected a directory with config.json, a .gguf or a llama2.c .bin file, got a {} file",
+       "expected a directory with config.json, a .gguf, a PyTorch .pt or .pth, or a llama2.c .bin "
+       "file, got a {} file",
        extension.empty() ? "nameless" : extension);
 }
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "massact/model/config.h"
 #include "massact/model/weight_table.h"
@@ -24,6 +25,9 @@ class Model {
   /// Throws Error if no tokenizer was found beside the model.
   const Tokenizer& tokenizer() const;
 
+  /// What is special about the files it came from, in words.
+  const std::vector<std::string>& notes() const { return parts_->notes; }
+
   /// True if the projections are stored in 16 bits or fewer (so that bf16 arithmetic loses little).
   bool has_half_weights() const;
 
@@ -33,6 +37,7 @@ class Model {
     std::filesystem::path path;
     std::string name;
     std::shared_ptr<const Tokenizer> tokenizer;
+    std::vector<std::string> notes = {};
   };
   explicit Model(Parts parts) : parts_(std::make_shared<const Parts>(std::move(parts))) {}
 
@@ -43,10 +48,14 @@ class Model {
 struct OpenOptions {
   /// A tokenizer file or directory; empty: beside the model.
   std::filesystem::path tokenizer;
+  /// A PEFT LoRA adapter's directory, merged into the weights as they are read; empty: none.
+  std::filesystem::path adapter;
 };
 
-/// Opens an HF directory (`config.json` with safetensors), an HF cache folder (`models--…`), a
-/// `.gguf` file, or a llama2.c `.bin`. Maps the files and checks that config and weights agree;
+/// Opens an HF directory (`config.json` with safetensors or pytorch_model.bin), an HF cache folder
+/// (`models--…`), a
+/// `.gguf` file, a PyTorch checkpoint that says what it is (nanoGPT's `ckpt.pt`) or has config.json
+/// beside it, or a llama2.c `.bin`. Maps the files and checks that config and weights agree;
 /// reads no weights. Throws Error that names file, field, expected and found.
 Model open_model(const std::filesystem::path& path, const OpenOptions& options = {});
 

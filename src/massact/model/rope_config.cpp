@@ -178,24 +178,37 @@ std::vector<float> rope_frequencies(const RopeConfig& rope, std::int64_t positio
   return {};
 }
 
-RopeConfig read_rope_config(const JsonObject& config, std::int64_t head_size) {
+RopeConfig read_rope_parameters(const JsonObject& config, const JsonObject& parameters,
+                                std::int64_t head_size, const RopeFields& fields) {
   RopeConfig rope;
-  const bool new_spelling = config.has("rope_parameters");
-  const bool scaled = new_spelling || config.has("rope_scaling");
-  const JsonObject scaling =
-      scaled ? config.object(new_spelling ? "rope_parameters" : "rope_scaling") : config;
-  const JsonObject& source = new_spelling && scaling.has("rope_theta") ? scaling : config;
-  rope.base = source.get_or<double>("rope_theta", 10000.0);
-  require(rope.base > 1, source.where("rope_theta"), "expected more than 1, got {}", rope.base);
-  const double share = config.get_or<double>(
-      "partial_rotary_factor", scaled ? scaling.get_or<double>("partial_rotary_factor", 1.0) : 1.0);
+  // New configurations hold both beside the scaling, under HF's common names.
+  const RopeFields common;
+  const bool inside = parameters.has(common.base);
+  const JsonObject& source = inside ? parameters : config;
+  const std::string_view base = inside ? common.base : fields.base;
+  rope.base = source.get_or<double>(base, fields.default_base);
+  require(rope.base > 1, source.where(base), "expected more than 1, got {}", rope.base);
+  const double otherwise = parameters.get_or<double>(common.share, fields.default_share);
+  const double share = config.get_or<double>(fields.share, otherwise);
   rope.dims = static_cast<std::int64_t>(static_cast<double>(head_size) * share);
-  require(rope.dims > 0 && rope.dims <= head_size && rope.dims % 2 == 0,
-          config.where("partial_rotary_factor"),
+  require(rope.dims > 0 && rope.dims <= head_size && rope.dims % 2 == 0, config.where(fields.share),
           "expected an even number of rotated dimensions from 2 to {}, got {}", head_size,
           rope.dims);
-  if (scaled) read_scaling(config, scaling, rope);
+  if (parameters.has("rope_type") || parameters.has("type")) {
+    read_scaling(config, parameters, rope);
+  }
   return rope;
+}
+
+RopeConfig read_rope_config(const JsonObject& config, std::int64_t head_size,
+                            const RopeFields& fields) {
+  for (const char* field : {"rope_parameters", "rope_scaling"}) {
+    if (config.has(field)) {
+      return read_rope_parameters(config, config.object(field), head_size, fields);
+    }
+  }
+  return read_rope_parameters(config, JsonObject(nlohmann::json::object(), config.where("")),
+                              head_size, fields);
 }
 
 }  // namespace massact

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "massact/io/json.h"
@@ -31,6 +32,8 @@ struct RopeConfig {
   bool truncate = true;                                  ///< yarn
   std::vector<double> short_factors, long_factors;       ///< longrope, [dims / 2] each
 
+  bool operator==(const RopeConfig&) const = default;
+
   /// True if the frequencies depend on the length of the text.
   bool depends_on_length() const {
     return scaling == RopeScaling::dynamic || scaling == RopeScaling::longrope;
@@ -40,8 +43,21 @@ struct RopeConfig {
 /// Inverse frequencies [dims / 2] for a text of `positions` tokens, in f32 arithmetic as HF's.
 std::vector<float> rope_frequencies(const RopeConfig& rope, std::int64_t positions);
 
-/// Reads `rope_theta`, `rope_scaling` (old spelling, "type" or "rope_type") or `rope_parameters`
-/// (new spelling) of an HF config. Needs `max_position_embeddings` there.
-RopeConfig read_rope_config(const JsonObject& config, std::int64_t head_size);
+/// What a config calls the base and the rotated share of a head, and what they are without it.
+struct RopeFields {
+  std::string_view base = "rope_theta";
+  std::string_view share = "partial_rotary_factor";
+  double default_base = 10000.0;
+  double default_share = 1.0;
+};
+
+/// Reads base and scaling: `rope_scaling` (old spelling, "type" or "rope_type") or
+/// `rope_parameters` (new spelling) of an HF config. Needs `max_position_embeddings` there.
+RopeConfig read_rope_config(const JsonObject& config, std::int64_t head_size,
+                            const RopeFields& fields = {});
+
+/// The same from one object of the new spelling.
+RopeConfig read_rope_parameters(const JsonObject& config, const JsonObject& parameters,
+                                std::int64_t head_size, const RopeFields& fields = {});
 
 }  // namespace massact

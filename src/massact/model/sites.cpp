@@ -13,14 +13,19 @@ namespace massact {
 namespace {
 
 constexpr std::array<std::string_view, kSiteKinds> kNames = {
-    "hook_embed",          "hook_pos_embed",      "hook_resid_pre",  "ln1.hook_scale",
-    "ln1.hook_normalized", "ln1.hook_out",        "attn.hook_q",     "attn.hook_k",
-    "attn.hook_v",         "attn.hook_rot_q",     "attn.hook_rot_k", "attn.hook_attn_scores",
-    "attn.hook_pattern",   "attn.hook_z",         "hook_attn_out",   "hook_resid_mid",
-    "ln2.hook_scale",      "ln2.hook_normalized", "ln2.hook_out",    "mlp.hook_router",
-    "mlp.hook_pre",        "mlp.hook_pre_linear", "mlp.hook_post",   "hook_mlp_out",
-    "hook_resid_post",     "ln_final.hook_out",   "hook_logits",
+    "hook_embed",          "hook_pos_embed",  "hook_resid_pre",      "ln1.hook_scale",
+    "ln1.hook_normalized", "ln1.hook_out",    "attn.hook_q",         "attn.hook_k",
+    "attn.hook_v",         "attn.hook_rot_q", "attn.hook_rot_k",     "attn.hook_attn_scores",
+    "attn.hook_pattern",   "attn.hook_z",     "ln1_post.hook_scale", "ln1_post.hook_normalized",
+    "ln1_post.hook_out",   "hook_attn_out",   "hook_resid_mid",      "ln2.hook_scale",
+    "ln2.hook_normalized", "ln2.hook_out",    "mlp.hook_router",     "mlp.hook_pre",
+    "mlp.hook_pre_linear", "mlp.hook_post",   "ln2_post.hook_scale", "ln2_post.hook_normalized",
+    "ln2_post.hook_out",   "hook_mlp_out",    "hook_resid_post",     "ln_final.hook_out",
+    "hook_logits",
 };
+
+constexpr const char* kInsideExperts =
+    "each token runs through other experts: see mlp.hook_router and hook_mlp_out";
 
 SiteKind kind_at(int index) { return static_cast<SiteKind>(index); }
 
@@ -96,16 +101,61 @@ Site parse_site(std::string_view name, const ModelConfig& config) {
 }
 
 std::string absence(SiteKind kind, const ModelConfig& config) {
+  const bool experts_everywhere = config.moe.experts > 0 && !config.moe.is_mixed();
   switch (kind) {
     case SiteKind::pos_embed:
       return config.positions == PositionKind::learned ? "" : "the model has no learned positions";
     case SiteKind::rot_q:
     case SiteKind::rot_k:
       return config.positions == PositionKind::rotary ? "" : "the model has no rotary embedding";
+    case SiteKind::ln1_scale:
+    case SiteKind::ln1_normalized:
+    case SiteKind::ln1_out:
+      return config.has_norms() ? "" : "attention reads the stream as it is: see ln1_post";
+    case SiteKind::ln2_scale:
+    case SiteKind::ln2_normalized:
+    case SiteKind::ln2_out:
+      if (!config.has_norms()) return "the MLP reads the stream as it is: see ln2_post";
+      return config.order == BlockOrder::parallel_shared
+                 ? "in this parallel block the MLP reads ln1's output"
+                 : "";
+    case SiteKind::ln1_post_scale:
+    case SiteKind::ln1_post_normalized:
+    case SiteKind::ln1_post_out:
+    case SiteKind::ln2_post_scale:
+    case SiteKind::ln2_post_normalized:
+    case SiteKind::ln2_post_out:
+      return config.has_branch_norms() ? "" : "the model has no norm behind attention and MLP";
+    case SiteKind::resid_mid:
+      return config.order == BlockOrder::sequential
+                 ? ""
+                 : "attention and MLP run in parallel: nothing lies between them";
+    case SiteKind::ln_final_out:
+      return config.final_norm ? "" : "the model has no final norm";
+    case SiteKind::mlp_pre:
+    case SiteKind::mlp_post:
+      return experts_everywhere ? kInsideExperts : "";
     case SiteKind::mlp_pre_linear:
+      if (experts_everywhere) return kInsideExperts;
       return config.gated_mlp ? "" : "the MLP is not gated";
     case SiteKind::mlp_router:
-      return "the model has no mixture of experts";
+      return config.moe.experts > 0 ? "" : "the model has no mixture of experts";
+    default:
+      return "";
+  }
+}
+
+std::string absence(Site site, const ModelConfig& config) {
+  std::string reason = absence(site.kind, config);
+  if (!reason.empty() || site.block < 0 || config.moe.experts == 0) return reason;
+  const bool experts = config.moe.in_block(site.block);
+  switch (site.kind) {
+    case SiteKind::mlp_pre:
+    case SiteKind::mlp_pre_linear:
+    case SiteKind::mlp_post:
+      return experts ? kInsideExperts : "";
+    case SiteKind::mlp_router:
+      return experts ? "" : "this block has one MLP and no experts";
     default:
       return "";
   }
@@ -117,7 +167,9 @@ std::vector<std::int64_t> site_shape(SiteKind kind, const ModelConfig& config,
   const std::int64_t S = T + (config.has_slot() ? 1 : 0);
   switch (kind) {
     case SiteKind::ln1_scale:
+    case SiteKind::ln1_post_scale:
     case SiteKind::ln2_scale:
+    case SiteKind::ln2_post_scale:
       return {T, 1};
     case SiteKind::q:
     case SiteKind::rot_q:
@@ -134,6 +186,8 @@ std::vector<std::int64_t> site_shape(SiteKind kind, const ModelConfig& config,
     case SiteKind::mlp_pre_linear:
     case SiteKind::mlp_post:
       return {T, config.mlp_size};
+    case SiteKind::mlp_router:
+      return {T, config.moe.experts};
     case SiteKind::logits:
       return {T, config.vocab};
     default:
@@ -152,7 +206,7 @@ std::vector<Site> all_sites(const ModelConfig& config) {
   std::vector<Site> sites;
   const auto add = [&](int first, int last, int block) {
     for (int i = first; i <= last; ++i) {
-      if (absence(kind_at(i), config).empty()) sites.push_back({kind_at(i), block});
+      if (absence(Site{kind_at(i), block}, config).empty()) sites.push_back({kind_at(i), block});
     }
   };
   add(0, static_cast<int>(SiteKind::pos_embed), -1);

@@ -29,6 +29,9 @@ enum class SiteKind : std::uint8_t {
   attn_scores,
   pattern,
   z,
+  ln1_post_scale,
+  ln1_post_normalized,
+  ln1_post_out,
   attn_out,
   resid_mid,
   ln2_scale,
@@ -38,6 +41,9 @@ enum class SiteKind : std::uint8_t {
   mlp_pre,
   mlp_pre_linear,
   mlp_post,
+  ln2_post_scale,
+  ln2_post_normalized,
+  ln2_post_out,
   mlp_out,
   resid_post,
   ln_final_out,
@@ -75,6 +81,9 @@ SiteKind parse_site_kind(std::string_view name);
 
 /// Why this architecture has no such site ("parallel blocks have no resid_mid"), or "" if it has.
 std::string absence(SiteKind kind, const ModelConfig& config);
+
+/// The same for one block, where blocks differ (some with experts, some without).
+std::string absence(Site site, const ModelConfig& config);
 
 /// Shape of the site for one sequence of `positions` rows: [T, d], [T, H, c], [H, T, S], …
 std::vector<std::int64_t> site_shape(SiteKind kind, const ModelConfig& config,

@@ -111,7 +111,7 @@ class SyntheticWeights final : public WeightSource {
     const std::lock_guard lock(mutex_);
     auto& buffer = made_[std::string(name)];
     if (buffer.size() == 0) {
-      buffer = Buffer<std::byte>(static_cast<std::int64_t>(tensor.bytes));
+      buffer = take_spare(static_cast<std::int64_t>(tensor.bytes));
       fill(tensor, 0, tensor.shape.element_count(), buffer.data());
     }
     return {type_, tensor.shape, buffer.data()};
@@ -127,7 +127,10 @@ class SyntheticWeights final : public WeightSource {
   void will_need(std::string_view) const override {}
   void release(std::string_view name) const override {
     const std::lock_guard lock(mutex_);
-    made_.erase(std::string(name));
+    const auto made = made_.find(std::string(name));
+    if (made == made_.end()) return;
+    spare_.emplace(made->second.size(), std::move(made->second));
+    made_.erase(made);
   }
 
   /// Writes elements [first, first + count) in the source's type.
@@ -169,6 +172,15 @@ class SyntheticWeights final : public WeightSource {
     }
   }
 
+  // Memory of a released tensor of the same size: fresh pages would cost more than the values.
+  Buffer<std::byte> take_spare(std::int64_t bytes) const {
+    const auto found = spare_.find(bytes);
+    if (found == spare_.end()) return Buffer<std::byte>(bytes);
+    Buffer<std::byte> buffer = std::move(found->second);
+    spare_.erase(found);
+    return buffer;
+  }
+
   // One period of values offset + scale * noise, in the source's type.
   std::vector<std::byte> pattern(const std::vector<float>& noise, float offset, float scale) const {
     std::vector<std::byte> bytes(noise.size() * size_of(type_));
@@ -187,6 +199,7 @@ class SyntheticWeights final : public WeightSource {
   std::array<std::vector<std::byte>, kKinds> patterns_;
   mutable std::mutex mutex_;
   mutable std::map<std::string, Buffer<std::byte>> made_;
+  mutable std::multimap<std::int64_t, Buffer<std::byte>> spare_;  // by size
 };
 
 struct Synthetic {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <set>
 
 #include "massact/base/error.h"
@@ -77,6 +78,19 @@ void append_problem(std::string& text, std::string_view what,
   if (shown < names.size()) text += fmt::format(", and {} more", names.size() - shown);
 }
 
+// Of one expert, if the tensor holds those of all.
+Shape expert_shape(const WeightSpec& spec) {
+  if (spec.expert < 0) return spec.shape;
+  const auto& extents = spec.shape.extents();
+  return Shape(std::vector<std::int64_t>(extents.begin() + 1, extents.end()));
+}
+
+// A row may be stored as a vector (GGUF leaves such extents out).
+bool fits(const Shape& stored, const Shape& expected) {
+  if (stored == expected) return true;
+  return expected.rank() == 2 && expected[0] == 1 && stored.rank() == 1 && stored[0] == expected[1];
+}
+
 }  // namespace
 
 std::string WeightSpec::source_name(std::string_view prefix, std::int64_t block) const {
@@ -84,7 +98,11 @@ std::string WeightSpec::source_name(std::string_view prefix, std::int64_t block)
 }
 
 WeightSpec& WeightTable::add(std::string canonical, std::string source, Shape shape) {
-  specs.push_back({std::move(canonical), {std::move(source)}, std::move(shape)});
+  WeightSpec spec;
+  spec.canonical = std::move(canonical);
+  spec.sources = {std::move(source)};
+  spec.shape = std::move(shape);
+  specs.push_back(std::move(spec));
   return specs.back();
 }
 
@@ -105,7 +123,7 @@ BoundWeights BoundWeights::bind(const WeightTable& table,
       const TensorInfo* info = source->find(full);
       if (info == nullptr) continue;
       used.insert(full);
-      if (info->shape != spec.shape) {
+      if (!fits(info->shape, spec.shape)) {
         misshaped.push_back(fmt::format("{} expected {} got {}", full, spec.shape.to_string(),
                                         info->shape.to_string()));
       }
@@ -154,21 +172,32 @@ BoundWeights::Matrix BoundWeights::matrix(std::string_view canonical) const {
   const Binding& binding = at(canonical);
   const bool transposed = binding.spec.layout == WeightLayout::in_out;
   const TensorInfo& info = source_->info(binding.source);
+  const Shape shape = expert_shape(binding.spec);
+  const std::int64_t count = shape.element_count(binding.source);
+  const std::int64_t first = std::max<std::int64_t>(binding.spec.expert, 0) * count;
   Matrix matrix;
+  TensorView view{DType::f32, shape, nullptr};
   if (info.viewable) {
-    matrix.slice = ops::whole(source_->view(binding.source), transposed);
+    const TensorView whole = source_->view(binding.source);
+    view.type = whole.type;
+    view.data = whole.data + static_cast<std::size_t>(first) * size_of(whole.type);
   } else {
-    const std::int64_t count = info.shape.element_count();
     matrix.decoded = Buffer<float>(count);
-    source_->read(binding.source, 0, count, matrix.decoded.data());
-    const auto* bytes = reinterpret_cast<const std::byte*>(matrix.decoded.data());
-    matrix.slice = ops::whole({DType::f32, info.shape, bytes}, transposed);
+    source_->read(binding.source, first, count, matrix.decoded.data());
+    view.data = reinterpret_cast<const std::byte*>(matrix.decoded.data());
   }
-  if (binding.spec.out_count >= 0) {
-    matrix.slice.data +=
-        static_cast<std::size_t>(binding.spec.out_first * matrix.slice.out_stride) *
-        size_of(matrix.slice.type);
-    matrix.slice.out = binding.spec.out_count;
+  const ops::WeightSlice all = ops::whole(view, transposed);
+  const FusedPart& part = binding.spec.part;
+  if (part.is_whole()) {
+    matrix.slices = {all};
+    return matrix;
+  }
+  for (std::int64_t run = 0; run < part.runs; ++run) {
+    ops::WeightSlice slice = all;
+    const std::int64_t begin = part.first + run * part.period;
+    slice.data += static_cast<std::size_t>(begin * all.out_stride) * size_of(all.type);
+    slice.out = part.count;
+    matrix.slices.push_back(slice);
   }
   return matrix;
 }
@@ -176,11 +205,16 @@ BoundWeights::Matrix BoundWeights::matrix(std::string_view canonical) const {
 std::vector<float> BoundWeights::vector(std::string_view canonical) const {
   const auto it = bindings_.find(canonical);
   if (it == bindings_.end()) return {};
-  const WeightSpec& spec = it->second.spec;
-  const std::int64_t all = spec.shape.element_count(it->second.source);
-  std::vector<float> values(static_cast<std::size_t>(spec.out_count < 0 ? all : spec.out_count));
-  source_->read(it->second.source, spec.out_first, static_cast<std::int64_t>(values.size()),
-                values.data());
+  const auto& [source, spec] = it->second;
+  FusedPart part = spec.part;
+  const std::int64_t all = expert_shape(spec).element_count(source);
+  if (part.is_whole()) part.count = all;
+  part.first += std::max<std::int64_t>(spec.expert, 0) * all;
+  std::vector<float> values(static_cast<std::size_t>(part.count * part.runs));
+  for (std::int64_t run = 0; run < part.runs; ++run) {
+    source_->read(source, part.first + run * part.period, part.count,
+                  values.data() + run * part.count);
+  }
   return values;
 }
 

@@ -20,6 +20,18 @@ enum class WeightLayout : std::uint8_t {
   in_out   ///< GPT-2's Conv1D: [inputs, outputs]
 };
 
+/// Which outputs of a fused projection belong to a weight: `runs` runs of `count` outputs, the
+/// first one beginning at `first`, each `period` after the one before. Falcon's and GPT-NeoX's
+/// query/key/value projections repeat [queries, key, value] per group of heads.
+struct FusedPart {
+  std::int64_t first = 0;
+  std::int64_t count = -1;  ///< -1: all of the tensor, it is not fused
+  std::int64_t period = 0;
+  std::int64_t runs = 1;
+
+  bool is_whole() const { return count < 0; }
+};
+
 /// One weight: canonical name ← source tensor. In both names `*` stands for the block's number;
 /// in source names a leading `@` stands for the file's prefix.
 /// Canonical names are TransformerLens's ("blocks.*.attn.W_Q"), values stay as in the file.
@@ -28,16 +40,11 @@ struct WeightSpec {
   std::vector<std::string> sources;  ///< names in use for it; the first one found is taken
   Shape shape;                       ///< of the tensor in the file
   WeightLayout layout = WeightLayout::out_in;
-  std::int64_t out_first = 0;   ///< part of a fused projection (or bias): its first output …
-  std::int64_t out_count = -1;  ///< … and their number; -1: all
+  FusedPart part;            ///< if it is a part of a fused projection (or bias)
+  std::int64_t expert = -1;  ///< if not negative: this entry of the tensor's first axis
 
   /// The first source name with its prefix and block filled in.
   std::string source_name(std::string_view prefix, std::int64_t block) const;
-
-  void set_part(std::int64_t first, std::int64_t count) {
-    out_first = first;
-    out_count = count;
-  }
 };
 
 /// Tensors that files carry and nobody needs ("*" matches any run of characters).
@@ -69,8 +76,8 @@ class BoundWeights {
 
   /// A weight as `ops::PackedMatrix::pack` takes it.
   struct Matrix {
-    ops::WeightSlice slice;
-    Buffer<float> decoded;  ///< what `slice` points into, if the file's encoding is quantised
+    std::vector<ops::WeightSlice> slices;  ///< to be stacked along their outputs
+    Buffer<float> decoded;  ///< what `slices` point into, if the file's encoding is quantised
   };
   Matrix matrix(std::string_view canonical) const;
 

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "massact/base/error.h"
+#include "massact/ops/attention_sums.h"
 #include "massact/ops/cpu/attention_tiles.h"
 #include "massact/ops/cpu/features.h"
 
@@ -45,13 +46,20 @@ std::int64_t kv_head_of(const AttentionOptions& o, std::int64_t head) {
   return head / (o.heads / o.kv_heads);
 }
 
+// b(t) of head `head`; see AttentionOptions.
+float alibi_bias(const AttentionOptions& o, std::int64_t head, std::int64_t t) {
+  if (o.alibi_slopes.empty()) return 0.0f;
+  const float slope = o.alibi_slopes[static_cast<std::size_t>(head)];
+  const auto position = static_cast<float>(t);
+  if (!o.alibi_in_bf16) return o.alibi_factor * slope * position;
+  return o.alibi_factor * to_float(to_bfloat16(slope * to_float(to_bfloat16(position))));
+}
+
 float capped(float score, float cap) { return cap > 0 ? cap * std::tanh(score / cap) : score; }
 
-}  // namespace
-
-void attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
-               std::span<const RowRange> sequences, const AttentionOptions& options, FloatMatrix z,
-               Threads& threads) {
+void run_attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
+                   std::span<const RowRange> sequences, const AttentionOptions& options,
+                   FloatMatrix z, AttentionSums* sums, Threads& threads) {
   check_options(options);
   require_cols(q, options.heads * options.head_size, "q");
   require_cols(z, options.heads * options.head_size, "z");
@@ -65,7 +73,54 @@ void attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
   const bool amx = options.precision == Precision::bf16 && cpu_level() == CpuLevel::amx;
   const auto kernel = amx ? cpu::attention_kernel_amx(options.head_size)
                           : cpu::attention_kernel_f32(options.head_size);
-  cpu::tiled_attention(q, k, v, sequences, options, *kernel, z, threads);
+  if (sums != nullptr) {
+    require(sums->chosen.empty() || std::ssize(sums->chosen) == rows, "attention",
+            "expected a mark for each of {} keys, got {}", rows, sums->chosen.size());
+    sums->prepare(rows, std::ssize(sequences), options);
+  }
+  cpu::tiled_attention(q, k, v, sequences, options, *kernel, z, sums, threads);
+}
+
+}  // namespace
+
+void attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
+               std::span<const RowRange> sequences, const AttentionOptions& options, FloatMatrix z,
+               Threads& threads) {
+  run_attention(q, k, v, sequences, options, z, nullptr, threads);
+}
+
+void attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
+               std::span<const RowRange> sequences, const AttentionOptions& options, FloatMatrix z,
+               AttentionSums& sums, Threads& threads) {
+  run_attention(q, k, v, sequences, options, z, &sums, threads);
+}
+
+void AttentionSums::prepare(std::int64_t row_count, std::int64_t sequences,
+                            const AttentionOptions& options) {
+  rows = row_count;
+  const auto size = static_cast<std::size_t>(options.heads * rows);
+  column_sums.assign(size, 0.0);
+  prefix_sums.assign(size, 0.0);
+  score_sums.assign(size, 0.0);
+  entropy.assign(size, 0.0f);
+  chosen_weight.assign(size, 0.0f);
+  slot_weight.assign(options.has_slot() ? size : 0, 0.0f);
+  slot_score.assign(options.has_slot() ? size : 0, 0.0f);
+  closure.assign(static_cast<std::size_t>(options.heads * sequences), 0.0f);
+  const std::int64_t values = rows * options.heads * options.head_size;
+  chosen_output.reserve_discarding(values);
+  std::fill_n(chosen_output.data(), values, 0.0f);
+}
+
+KeyRange keys_of_query(const AttentionOptions& options, std::int64_t i, std::int64_t count) {
+  const cpu::VisibleKeys keys = cpu::visible_keys(options, i, count);
+  return {keys.first, keys.last};
+}
+
+std::int64_t queries_of_key(const AttentionOptions& options, std::int64_t j, std::int64_t count) {
+  const std::int64_t first = options.causal ? j : 0;
+  const std::int64_t last = options.window > 0 ? std::min(count, j + options.window) : count;
+  return std::max<std::int64_t>(0, last - first);
 }
 
 void attention_scores(ConstFloatMatrix q, ConstFloatMatrix k, const AttentionOptions& options,
@@ -79,7 +134,6 @@ void attention_scores(ConstFloatMatrix q, ConstFloatMatrix k, const AttentionOpt
   require(first_query >= 0 && first_query <= q.rows - scores.rows, "attention",
           "expected queries below {}, got {} from {}", q.rows, scores.rows, first_query);
   const auto h = static_cast<std::size_t>(head);
-  const float slope = options.alibi_slopes.empty() ? 0.0f : options.alibi_slopes[h];
   for (std::int64_t r = 0; r < scores.rows; ++r) {
     const std::int64_t i = first_query + r;
     const float* query = q.row(i) + head * c;
@@ -93,7 +147,8 @@ void attention_scores(ConstFloatMatrix q, ConstFloatMatrix k, const AttentionOpt
     std::fill_n(out, keys, kMasked);
     for (std::int64_t j = visible.first; j < visible.last; ++j) {
       const float score = options.scale * cpu::dot(query, k.row(j) + kv_head * c, c);
-      out[j] = capped(score, options.soft_cap) + slope * static_cast<float>(j - i);
+      out[j] = capped(score, options.soft_cap) +
+               (alibi_bias(options, head, j) - alibi_bias(options, head, i));
     }
   }
 }

@@ -26,7 +26,9 @@ struct AttentionOptions {
   bool causal = true;
   std::int64_t window = 0;              ///< > 0: query i sees keys j with i - j < window only
   float soft_cap = 0.0f;                ///< > 0: score = cap * tanh(score / cap), before the mask
-  std::span<const float> alibi_slopes;  ///< [H] or empty: score += slope * (j - i)
+  std::span<const float> alibi_slopes;  ///< [H] or empty: score += b(j) - b(i) with
+  float alibi_factor = 1.0f;            ///< b(t) = factor * slope * t (arXiv 2108.12409), or
+  bool alibi_in_bf16 = false;           ///< b(t) = factor * bf16(slope * bf16(t)) (Falcon)
 
   // The explicit slot: column 0, seen by every query, never masked, no rotary (facts.md, Eq. 3).
   std::span<const float> slot_key;    ///< [G * c] or empty; its logit is scale * q·k′

@@ -1,6 +1,8 @@
 #include "massact/ops/elementwise.h"
 
+#include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <limits>
 
 #include "massact/ops/cpu/checks.h"
@@ -8,6 +10,18 @@
 #include "massact/ops/cpu/rows.h"
 
 namespace massact::ops {
+namespace {
+
+template <typename Function>
+void map_in_place(FloatMatrix x, Threads& threads, const Function& function) {
+  cpu::for_row_blocks(x.rows, x.cols, threads, [&](std::int64_t first, std::int64_t count) {
+    for (std::int64_t r = first; r < first + count; ++r) {
+      std::transform(x.row(r), x.row(r) + x.cols, x.row(r), function);
+    }
+  });
+}
+
+}  // namespace
 
 void add(ConstFloatMatrix a, ConstFloatMatrix b, FloatMatrix out, Threads& threads) {
   require_same_shape(a, b, "add");
@@ -27,6 +41,18 @@ void add_bias(FloatMatrix x, std::span<const float> bias, Threads& threads) {
       cpu::add_row(x.row(r), bias.data(), x.cols, x.row(r));
     }
   });
+}
+
+void clamp(FloatMatrix x, float limit, Threads& threads) {
+  map_in_place(x, threads, [limit](float v) { return std::clamp(v, -limit, limit); });
+}
+
+void scale(FloatMatrix x, float factor, Threads& threads) {
+  map_in_place(x, threads, [factor](float v) { return v * factor; });
+}
+
+void soft_cap(FloatMatrix x, float cap, Threads& threads) {
+  map_in_place(x, threads, [cap](float v) { return cap * std::tanh(v / cap); });
 }
 
 void copy(ConstFloatMatrix x, FloatMatrix out, Threads& threads) {

@@ -14,6 +14,15 @@ void add(ConstFloatMatrix a, ConstFloatMatrix b, FloatMatrix out, Threads& threa
 /// x[r, :] += bias, for every row; an empty bias does nothing.
 void add_bias(FloatMatrix x, std::span<const float> bias, Threads& threads);
 
+/// x = min(max(x, -limit), limit); NaN stays.
+void clamp(FloatMatrix x, float limit, Threads& threads);
+
+/// x *= factor.
+void scale(FloatMatrix x, float factor, Threads& threads);
+
+/// x = cap * tanh(x / cap).
+void soft_cap(FloatMatrix x, float cap, Threads& threads);
+
 /// out = x (both views may be strided).
 void copy(ConstFloatMatrix x, FloatMatrix out, Threads& threads);
 

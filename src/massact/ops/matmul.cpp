@@ -1,6 +1,7 @@
 #include "massact/ops/matmul.h"
 
 #include "massact/base/error.h"
+#include "massact/ops/cpu/checks.h"
 #include "massact/ops/cpu/features.h"
 #include "massact/ops/cpu/packed_matrix.h"
 
@@ -37,12 +38,19 @@ PackedMatrix PackedMatrix::pack(std::span<const WeightSlice> slices, Precision p
 
 std::uint64_t PackedMatrix::byte_count() const { return impl_ ? impl_->byte_count() : 0; }
 
-void matmul(ConstFloatMatrix x, const PackedMatrix& w, FloatMatrix y, Threads& threads) {
+void matmul(ConstFloatMatrix x, const PackedMatrix& w, FloatMatrix y, const MatmulOptions& options,
+            Threads& threads) {
   require(static_cast<bool>(w), "matmul", "expected a packed matrix, got an empty one");
   require(x.cols == w.k() && y.cols == w.n() && x.rows == y.rows, "matmul",
           "expected [m, {}] -> [m, {}], got [{}, {}] -> [{}, {}]", w.k(), w.n(), x.rows, x.cols,
           y.rows, y.cols);
-  if (x.rows > 0) w.impl()->multiply(x, y, threads);
+  require_columns(options.bias, y.cols, "bias");
+  if (options.residual.data != nullptr) require_same_shape(options.residual, y, "residual");
+  if (options.norm != nullptr) {
+    require_columns(options.norm->weight, x.cols, "norm weight");
+    require_columns(options.norm->bias, x.cols, "norm bias");
+  }
+  if (x.rows > 0) w.impl()->multiply(x, y, options, threads);
 }
 
 }  // namespace massact::ops

@@ -3,9 +3,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "massact/base/threads.h"
+#include "massact/ops/activation.h"
+#include "massact/ops/norm.h"
 #include "massact/ops/precision.h"
 #include "massact/tensor/tensor.h"
 
@@ -56,8 +59,25 @@ class PackedMatrix {
   std::shared_ptr<const Impl> impl_;
 };
 
+/// What is done to rows on their way in and out of a product, while they are in the caches. Gives
+/// the same bits as the operations of their own (norm, add_bias, activate, add) one by one.
+struct MatmulOptions {
+  const NormOptions* norm = nullptr;       ///< x is normalised first; null: taken as it is
+  std::span<const float> bias{};           ///< [n], added to every row; empty: none
+  std::optional<Activation> activation{};  ///< applied after the bias
+  ConstFloatMatrix residual{};             ///< [m, n], added last; may be y; no data: none
+
+  bool changes_result() const {
+    return !bias.empty() || activation.has_value() || residual.data != nullptr;
+  }
+};
+
 /// y[m, n] = x[m, k] · w[n, k]ᵀ. Every row of y has the same bits whatever the other rows of x are,
 /// however many there are, and for any number of threads. x and y must not overlap.
-void matmul(ConstFloatMatrix x, const PackedMatrix& w, FloatMatrix y, Threads& threads);
+void matmul(ConstFloatMatrix x, const PackedMatrix& w, FloatMatrix y, const MatmulOptions& options,
+            Threads& threads);
+inline void matmul(ConstFloatMatrix x, const PackedMatrix& w, FloatMatrix y, Threads& threads) {
+  matmul(x, w, y, {}, threads);
+}
 
 }  // namespace massact::ops

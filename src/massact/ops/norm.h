@@ -10,17 +10,17 @@ namespace massact::ops {
 
 /// Where a norm puts what sites show; views without data are not written.
 struct NormOutputs {
-  FloatMatrix out;         ///< [m, d] after weight and bias (required)
-  FloatMatrix normalized;  ///< [m, d] before weight and bias
-  float* scale = nullptr;  ///< [m] the divisor
+  FloatMatrix out;           ///< [m, d] after weight and bias (required)
+  FloatMatrix normalized{};  ///< [m, d] before weight and bias
+  float* scale = nullptr;    ///< [m] the divisor
 };
 
 struct NormOptions {
   bool subtract_mean = false;  ///< LayerNorm (true) or RMSNorm (false; arXiv 1910.07467)
   float eps = 1e-5f;
-  float weight_offset = 0.0f;     ///< 1 for Gemma's (1 + w)
-  std::span<const float> weight;  ///< [d], or empty: none
-  std::span<const float> bias;    ///< [d], or empty: none
+  float weight_offset = 0.0f;       ///< 1 for Gemma's (1 + w)
+  std::span<const float> weight{};  ///< [d], or empty: none
+  std::span<const float> bias{};    ///< [d], or empty: none
 };
 
 /// scale = sqrt(mean((x - μ)²) + eps) with μ = 0 for RMSNorm; normalized = (x - μ) / scale;

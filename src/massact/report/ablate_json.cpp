@@ -5,6 +5,7 @@
 #include <array>
 
 #include "massact/report/eval_json.h"
+#include "massact/report/origin.h"
 #include "massact/report/version.h"
 
 namespace massact {
@@ -109,6 +110,7 @@ Json ablate_to_json(const AblateResult& result, std::string_view model_hash) {
           {"massact_version", version()},
           {"model", model_json(result.facts, model_hash)},
           {"run", run_json(result.facts)},
+          {"origin", origin_json()},
           {"split",
            {{"calibration", result.split.calibration},
             {"evaluation", result.split.evaluation},
@@ -134,6 +136,10 @@ std::string ablate_csv(const AblateResult& result) {
   Csv csv;
   for (const VariantRow& row : result.rows) add_row(csv, result, row);
   return csv.take();
+}
+
+std::vector<ResultFile> ablate_files(const AblateResult& result, std::string json) {
+  return {{"ablate.csv", ablate_csv(result)}, {"ablate.json", std::move(json)}};
 }
 
 }  // namespace massact

@@ -4,7 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "massact/report/result_dir.h"
 #include "massact/report/text_style.h"
 #include "massact/study/ablate.h"
 
@@ -22,6 +24,9 @@ std::string ablate_json_text(const AblateResult& result, std::string_view model_
 
 /// One line per variant and measure (RFC 4180).
 std::string ablate_csv(const AblateResult& result);
+
+/// All files that an ablation leaves in its directory. `json` is the text of ablate.json.
+std::vector<ResultFile> ablate_files(const AblateResult& result, std::string json);
 
 /// "zero", "near_median", … as they stand in the files.
 std::string_view name_of(VariantKind kind);

@@ -17,6 +17,8 @@ Json estimates_json(const std::vector<eval::Estimate>& estimates) {
   return out;
 }
 
+}  // namespace
+
 Json perplexity_json(const eval::Perplexity& p) {
   return {{"convention", name_of(p.convention)},
           {"windows", p.windows},
@@ -37,8 +39,6 @@ Json divergence_json(const std::optional<eval::Divergence>& d) {
           {"max_kl", d->max_kl},
           {"top1_agreement", estimate_json(d->top1_agreement)}};
 }
-
-}  // namespace
 
 Json estimate_json(const eval::Estimate& estimate) {
   return {{"value", estimate.value}, {"error", estimate.error ? Json(*estimate.error) : Json()}};

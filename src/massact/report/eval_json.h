@@ -17,6 +17,9 @@ nlohmann::ordered_json eval_to_json(const EvalResult& result, std::string_view m
 /// The text of eval.json.
 std::string eval_json_text(const EvalResult& result, std::string_view model_hash);
 
+nlohmann::ordered_json perplexity_json(const eval::Perplexity& p);
+/// null if there is none.
+nlohmann::ordered_json divergence_json(const std::optional<eval::Divergence>& d);
 /// {"value", "error"}; error null where it cannot be given.
 nlohmann::ordered_json estimate_json(const eval::Estimate& estimate);
 nlohmann::ordered_json model_json(const EvalFacts& facts, std::string_view model_hash);

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "massact/base/clock.h"
+#include "massact/model/options.h"
 #include "massact/report/model_hash.h"
 
 namespace massact {
@@ -28,55 +29,31 @@ std::int64_t parameters_of(const BoundWeights& weights) {
   return total;
 }
 
-void add_attention_notes(const ModelConfig& config, std::vector<std::string>& notes) {
-  if (config.heads * config.head_size != config.width) {
-    notes.push_back(fmt::format("heads x head size = {} x {} = {} differs from the width {}",
-                                config.heads, config.head_size, config.heads * config.head_size,
-                                config.width));
-  }
-  if (config.kv_heads != config.heads) {
-    notes.push_back(fmt::format("grouped queries: {} heads share {} key/value heads", config.heads,
-                                config.kv_heads));
-  }
-  const auto windows = std::count_if(config.windows.begin(), config.windows.end(),
-                                     [](std::int64_t window) { return window > 0; });
-  if (windows > 0) {
-    notes.push_back(fmt::format("sliding window of {} tokens in {} of {} layers",
-                                *std::max_element(config.windows.begin(), config.windows.end()),
-                                windows, config.layers));
-  }
-  const double usual_scale = 1.0 / std::sqrt(static_cast<double>(config.head_size));
-  if (std::abs(config.attention_scale - usual_scale) > 1e-6 * usual_scale) {
-    notes.push_back(
-        fmt::format("attention scale {:g} instead of 1/sqrt(head size)", config.attention_scale));
-  }
-  if (config.scale_by_inverse_layer) notes.push_back("attention is divided by the layer's number");
-  if (config.variant != AttentionVariant::standard) {
-    notes.push_back(fmt::format("attention variant: {}", name_of(config.variant)));
-  }
-}
-
 std::vector<std::string> unusual(const ModelConfig& config) {
-  std::vector<std::string> notes;
-  add_attention_notes(config, notes);
-  const Biases& b = config.biases;
-  if (b.q || b.k || b.v || b.attn_out || b.mlp_in || b.mlp_out) {
-    std::string which;
-    for (const auto& [has, name] : {std::pair{b.q, " q"},
-                                    {b.k, " k"},
-                                    {b.v, " v"},
-                                    {b.attn_out, " attention output"},
-                                    {b.mlp_in, " MLP input"},
-                                    {b.mlp_out, " MLP output"}}) {
-      if (has) which += std::string(which.empty() ? "" : ",") + name;
-    }
-    notes.push_back("biases on" + which);
+  std::vector<std::string> notes = attention_options(config);
+  if (config.heads * config.head_size != config.width) {
+    notes.insert(
+        notes.begin(),
+        fmt::format("heads x head size = {} x {} = {} differs from the width {}", config.heads,
+                    config.head_size, config.heads * config.head_size, config.width));
   }
+  const bool bare = !config.norm_weight || (config.norm == NormKind::layer && !config.norm_bias);
+  if (config.norm_placement != NormPlacement::before || bare || config.norm_weight_offset != 0 ||
+      !config.final_norm) {
+    notes.push_back("norms: " + norms_in_words(config));
+  }
+  if (config.order != BlockOrder::sequential) {
+    notes.push_back("attention and MLP: " + block_in_words(config));
+  }
+  if (config.moe.experts > 0) notes.push_back("mixture of experts: " + experts_in_words(config));
+  const std::string biases = biases_in_words(config);
+  if (!biases.empty()) notes.push_back("biases on " + biases);
   if (config.positions == PositionKind::rotary && config.rope.attention_factor != 1.0f) {
     notes.push_back(
         fmt::format("rotary positions scale attention by {:g}", config.rope.attention_factor));
   }
-  if (config.tied_embeddings) notes.push_back("embedding and unembedding are the same matrix");
+  const auto ends = end_options(config);
+  notes.insert(notes.end(), ends.begin(), ends.end());
   return notes;
 }
 
@@ -87,9 +64,15 @@ double arithmetic_of(const ModelConfig& c, std::int64_t sequences, std::int64_t 
   const auto kv = static_cast<double>(c.kv_heads * c.head_size);
   const auto f = static_cast<double>(c.mlp_size);
   const auto t = static_cast<double>(seq_len);
-  const double projections = d * q * 2 + d * kv * 2 + d * f * (c.gated_mlp ? 3 : 2);
-  const double attention = q * t;  // scores and values, each half of q * t: causal
-  return 2 * (projections + attention) * t * static_cast<double>(sequences * c.layers);
+  const double dense = d * f * (c.gated_mlp ? 3 : 2);
+  const MoeConfig& moe = c.moe;
+  const double experts =
+      d * static_cast<double>(3 * (moe.per_token * moe.size + moe.shared_size) + moe.experts);
+  const auto sparse = static_cast<double>(std::count(moe.blocks.begin(), moe.blocks.end(), true));
+  const double mlps = dense * (static_cast<double>(c.layers) - sparse) + experts * sparse;
+  // Scores and values are each half of q * t: causal.
+  const double attention = (d * q * 2 + d * kv * 2 + q * t) * static_cast<double>(c.layers);
+  return 2 * (attention + mlps) * t * static_cast<double>(sequences);
 }
 
 // How fast this machine multiplies a matrix like the model's, with the threads asked for.
@@ -126,6 +109,7 @@ Inspection inspect(const Model& model, const InspectOptions& options) {
   result.file_bytes = model.weights().source().file_bytes();
   result.parameters = parameters_of(model.weights());
   result.ignored = model.weights().ignored();
+  result.files = model.notes();
   result.unusual = unusual(config);
   result.has_tokenizer = model.has_tokenizer();
 

@@ -26,6 +26,7 @@ struct Inspection {
   std::uint64_t file_bytes = 0;
   std::int64_t parameters = 0;                               ///< elements of the tensors in use
   std::vector<std::pair<std::string, std::string>> ignored;  ///< tensors not in use, and why
+  std::vector<std::string> files;    ///< what is special about the model's files, in words
   std::vector<std::string> unusual;  ///< what differs from a plain decoder, in words
   bool has_tokenizer = false;
 

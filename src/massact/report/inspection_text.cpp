@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "massact/base/units.h"
+#include "massact/model/options.h"
 #include "massact/report/inspection.h"
 #include "massact/report/numbers.h"
 #include "massact/report/version.h"
@@ -36,34 +37,25 @@ std::string encodings(const std::vector<TensorInfo>& tensors) {
   return out;
 }
 
-std::string positions_in_words(PositionKind kind) {
-  switch (kind) {
-    case PositionKind::learned:
-      return "learned";
-    case PositionKind::rotary:
-      return "rotary";
-    case PositionKind::none:
-      return "none";
-  }
-  return "";
-}
-
 std::string model_text(const Inspection& x, const TextStyle& style) {
   const ModelConfig& c = x.config;
   std::string out = field("model", printable(x.path, style), style);
   out += field("family", fmt::format("{} ({})", c.family, printable(c.name, style)), style);
-  out += field("shape",
-               fmt::format("{} layers, width {}, {} heads x {} ({} key/value), MLP {}{}, "
-                           "vocabulary {}, at most {} positions ({})",
-                           c.layers, c.width, c.heads, c.head_size, c.kv_heads, c.mlp_size,
-                           c.gated_mlp ? " gated" : "", c.vocab, c.max_positions,
-                           positions_in_words(c.positions)),
-               style);
+  out += field(
+      "shape",
+      fmt::format("{} layers, width {}, {} heads x {} ({} key/value), MLP {}{}, "
+                  "vocabulary {}, at most {} positions ({})",
+                  c.layers, c.width, c.heads, c.head_size, c.kv_heads, c.mlp_size,
+                  c.gated_mlp ? " gated" : "", c.vocab, c.max_positions, positions_in_words(c)),
+      style);
   out += field("parameters",
                fmt::format("{} in {} tensors ({}), {} on disk",
                            format_count(static_cast<std::uint64_t>(x.parameters)), x.tensors.size(),
                            encodings(x.tensors), format_bytes(x.file_bytes)),
                style);
+  for (std::size_t i = 0; i < x.files.size(); ++i) {
+    out += field(i == 0 ? "files" : "", printable(x.files[i], style), style);
+  }
   out += field("hash", x.hash, style);
   out += field("tokenizer",
                x.has_tokenizer
@@ -91,11 +83,15 @@ std::string cost_text(const Inspection& x, const TextStyle& style) {
   out +=
       field("memory",
             fmt::format("{} at most: packed weights {} ({}), the next layer as stored {}, "
-                        "hidden states {}, workspace {}",
+                        "hidden states {}, workspace {}, the program itself {}",
                         format_bytes(m.total), format_bytes(m.blocks),
                         m.resident ? "all layers stay in memory"
-                                   : fmt::format("of {} per layer", format_bytes(m.block)),
-                        format_bytes(m.source), format_bytes(m.hidden), format_bytes(m.workspace)),
+                                   : fmt::format("of {} per layer{}", format_bytes(m.block),
+                                                 m.experts > 0 ? " and " + format_bytes(m.experts) +
+                                                                     " for the experts in use"
+                                                               : ""),
+                        format_bytes(m.source), format_bytes(m.hidden), format_bytes(m.workspace),
+                        format_bytes(m.program)),
             style);
   out += field("passes", fmt::format("{} over the weights", m.passes()), style);
   out += field(
@@ -158,12 +154,13 @@ nlohmann::ordered_json inspection_to_json(const Inspection& x) {
             {"gated_mlp", c.gated_mlp},
             {"vocab", c.vocab},
             {"max_positions", c.max_positions},
-            {"positions", positions_in_words(c.positions)},
+            {"positions", positions_in_words(c)},
             {"attention", name_of(c.variant)}}},
           {"parameters", x.parameters},
           {"file_bytes", x.file_bytes},
           {"has_tokenizer", x.has_tokenizer},
           {"unusual", x.unusual},
+          {"files", x.files},
           {"ignored_tensors", std::move(ignored)},
           {"run",
            {{"sequences", x.sequences},

@@ -18,14 +18,15 @@ namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMaxResultBytes = std::uint64_t{1} << 30;
 constexpr std::string_view kSchemaPrefix = "massact.";
+constexpr std::string_view kPlanSchema = "massact.edit-plan";
 
-// A result says its schema and its model's hash; other people's JSON files are none of our
-// business.
+// A result says its schema and its model's hash; plans of edits belong to no model, and other
+// people's JSON files are none of our business.
 void require_same_model(const fs::path& file, std::string_view model_hash) {
   const JsonObject result = JsonObject::from_file(file, kMaxResultBytes);
-  if (!result.has("schema") || !result.get<std::string>("schema").starts_with(kSchemaPrefix)) {
-    return;
-  }
+  if (!result.has("schema")) return;
+  const auto schema = result.get<std::string>("schema");
+  if (!schema.starts_with(kSchemaPrefix) || schema == kPlanSchema) return;
   const JsonObject model = result.object("model");
   const auto hash = model.get<std::string>("hash");
   require(hash == model_hash, file.string(),

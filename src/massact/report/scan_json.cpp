@@ -2,20 +2,13 @@
 
 #include <array>
 
+#include "massact/report/origin.h"
 #include "massact/report/version.h"
 
 namespace massact {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-Json model_json(const ScanFacts& facts, std::string_view hash) {
-  return {{"path", facts.model},
-          {"family", facts.family},
-          {"hash", hash},
-          {"layers", facts.layers},
-          {"width", facts.width}};
-}
 
 Json run_json(const ScanFacts& facts) {
   return {{"text", facts.text},           {"bos", facts.bos},       {"seq_len", facts.seq_len},
@@ -137,7 +130,37 @@ Json features_json(const std::vector<OutlierFeature>& features) {
   return out;
 }
 
+Json routing_json(const ScanRouting& routing) {
+  Json layers = Json::array();
+  for (const LayerRouting& layer : routing.layers) {
+    layers.push_back({{"layer", layer.layer}, {"load", layer.load}});
+  }
+  Json findings = Json::array();
+  for (const FindingRouting& finding : routing.findings) {
+    Json experts = Json::array();
+    for (const ExpertCount& count : finding.experts) {
+      experts.push_back({{"expert", count.expert}, {"tokens", count.tokens}});
+    }
+    findings.push_back({{"finding", finding.finding},
+                        {"layer", finding.layer},
+                        {"tokens", finding.tokens},
+                        {"experts", std::move(experts)}});
+  }
+  return {{"experts", routing.experts},
+          {"per_token", routing.per_token},
+          {"layers", std::move(layers)},
+          {"findings", std::move(findings)}};
+}
+
 }  // namespace
+
+Json model_json(const ScanFacts& facts, std::string_view hash) {
+  return {{"path", facts.model},
+          {"family", facts.family},
+          {"hash", hash},
+          {"layers", facts.layers},
+          {"width", facts.width}};
+}
 
 Json scan_to_json(const ScanResult& result, std::string_view model_hash) {
   Json layers = Json::array();
@@ -147,12 +170,14 @@ Json scan_to_json(const ScanResult& result, std::string_view model_hash) {
           {"massact_version", version()},
           {"model", model_json(result.facts, model_hash)},
           {"run", run_json(result.facts)},
+          {"origin", origin_json()},
           {"quantile_levels", kScanQuantiles},
           {"layers", std::move(layers)},
           {"findings", set_json(result.findings)},
           {"automatic", optional_set_json(result.automatic)},
           {"candidates", optional_set_json(result.candidates)},
           {"outlier_features", features_json(result.outlier_features)},
+          {"routing", result.routing ? routing_json(*result.routing) : Json(nullptr)},
           {"warnings", result.warnings}};
 }
 

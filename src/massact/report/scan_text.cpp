@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kShownFindings = 12;
 constexpr std::size_t kShownCandidates = 5;
 constexpr std::size_t kShownFeatures = 16;
+constexpr std::size_t kShownExperts = 6;
 constexpr double kNoSpread = 1e-12;
 
 std::string rule_in_words(const Rule& rule, const TextStyle& style) {
@@ -203,12 +204,54 @@ std::string features_text(const ScanResult& result, const TextStyle& style) {
          "\n";
 }
 
+// "expert 3 (100 %), 5 (40 %)" of the tokens of one finding in one layer.
+std::string experts_in_words(const FindingRouting& routing, std::size_t shown) {
+  std::string text = routing.experts.size() == 1 ? "expert" : "experts";
+  for (std::size_t i = 0; i < std::min(shown, routing.experts.size()); ++i) {
+    const ExpertCount& count = routing.experts[i];
+    text += fmt::format(
+        "{} {} ({})", i == 0 ? "" : ",", count.expert,
+        percent(static_cast<double>(count.tokens) / static_cast<double>(routing.tokens)));
+  }
+  if (routing.experts.size() > shown) {
+    text += fmt::format(" and {} more", routing.experts.size() - shown);
+  }
+  return text;
+}
+
+// Which experts saw the findings' tokens, in the layer that wrote them (or the next with experts)
+// and in the layer where they are largest.
+std::string routing_text(const ScanResult& result, const TextStyle& style) {
+  if (!result.routing || result.best().findings.empty()) return "";
+  const ScanRouting& routing = *result.routing;
+  std::string out =
+      wrap(fmt::format("Experts that saw these tokens ({} of {} per token):", routing.per_token,
+                       routing.experts),
+           style) +
+      "\n";
+  const auto& findings = result.best().findings;
+  std::string line;
+  std::size_t written = 0;
+  for (const FindingRouting& entry : routing.findings) {
+    if (entry.finding >= kShownFindings) break;
+    const Finding& finding = findings[entry.finding];
+    if (entry.layer < finding.first_layer || entry.layer > finding.peak_layer) continue;
+    if (entry.finding + 1 == written && entry.layer != finding.peak_layer) continue;
+    written = entry.finding + 1;
+    line = fmt::format("layer {}: {}", entry.layer, experts_in_words(entry, kShownExperts));
+    out += indented(fmt::format("{:3} ", entry.finding + 1), line, style);
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string scan_text(const ScanResult& result, const TextStyle& style) {
   std::string out = heading(result, style) + "\n" + layer_curve_text(result, style) + "\n" +
                     verdict(result, style);
   const std::string features = features_text(result, style);
+  const std::string routing = routing_text(result, style);
+  if (!routing.empty()) out += "\n" + routing;
   if (!features.empty()) out += "\n" + features;
   for (const std::string& warning : result.warnings) {
     out += wrap("warning: " + warning, style) + "\n";

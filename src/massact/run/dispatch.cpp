@@ -1,5 +1,6 @@
 #include "massact/run/dispatch.h"
 
+#include "massact/base/error.h"
 #include "massact/run/finite_check.h"
 #include "massact/run/site_order.h"
 
@@ -23,10 +24,50 @@ Dispatch::Dispatch(Plan& plan, int stream, int block, Threads& threads, StageTim
       by_kind_[static_cast<std::size_t>(attached.site.kind)].observers.push_back(&attached);
     }
   }
+  for (auto& watched : plan.watched_attention()) {
+    if (watched.block == block && stands_for(plan, stream, watched.stream, {SiteKind::z, block})) {
+      watched_ = &watched;
+    }
+  }
   for (auto& planned : plan.edits()) {
     if (planned.site.block == block && planned.stream == stream) {
       by_kind_[static_cast<std::size_t>(planned.site.kind)].edits.push_back(&planned);
     }
+  }
+}
+
+bool Dispatch::wants_attention(ops::AttentionSums& sums) {
+  if (watched_ == nullptr) return false;
+  require(!wants(SiteKind::attn_scores) && !wants(SiteKind::pattern),
+          name_of(Site{SiteKind::pattern, block_}),
+          "expected attention maps or attention sums to be watched in one run, got both");
+  sums.prefix = watched_->observer->prefix();
+  sums.chosen.assign(static_cast<std::size_t>(batch_->rows), 0);
+  for (std::size_t s = 0; s < batch_->sequences.size(); ++s) {
+    const ops::RowRange& rows = batch_->sequences[s];
+    watched_->observer->choose(
+        block_, batch_->first_sequence + static_cast<std::int64_t>(s),
+        std::span(sums.chosen)
+            .subspan(static_cast<std::size_t>(rows.first), static_cast<std::size_t>(rows.count)));
+  }
+  return true;
+}
+
+void Dispatch::visit_attention(const ops::AttentionOptions& options, ops::AttentionSums& sums,
+                               ConstFloatMatrix z) {
+  for (std::size_t s = 0; s < batch_->sequences.size(); ++s) {
+    const AttentionView view{.block = block_,
+                             .stream = watched_->stream,
+                             .sequence = batch_->first_sequence + static_cast<std::int64_t>(s),
+                             .tokens = tokens_of(s),
+                             .rows = batch_->sequences[s],
+                             .index = static_cast<std::int64_t>(s),
+                             .sequences_in_batch = std::ssize(batch_->sequences),
+                             .options = options,
+                             .sums = sums,
+                             .z = z};
+    times_.measure(Stage::observers, [&] { watched_->observer->observe(view, threads_); });
+    ++watched_->visits;
   }
 }
 

@@ -34,6 +34,9 @@ class Dispatch final : public SiteVisitor {
   bool visit(SiteKind kind, FloatMatrix values) override;
   bool visit_map(SiteKind kind, std::int64_t sequence, std::int64_t head, std::int64_t first_query,
                  FloatMatrix values) override;
+  bool wants_attention(ops::AttentionSums& sums) override;
+  void visit_attention(const ops::AttentionOptions& options, ops::AttentionSums& sums,
+                       ConstFloatMatrix z) override;
 
  private:
   struct Here {
@@ -52,6 +55,7 @@ class Dispatch final : public SiteVisitor {
   StageTimes& times_;
   const Batch* batch_ = nullptr;
   std::array<Here, kSiteKinds> by_kind_;
+  Plan::Watched* watched_ = nullptr;
 };
 
 }  // namespace massact

@@ -7,6 +7,7 @@
 #include "massact/base/interrupt.h"
 #include "massact/model/embedding.h"
 #include "massact/ops/elementwise.h"
+#include "massact/ops/packed_memory.h"
 #include "massact/run/block_loader.h"
 #include "massact/run/dispatch.h"
 #include "massact/run/finite_check.h"
@@ -60,6 +61,7 @@ class Execution {
  private:
   void run_pass(std::int64_t pass, BlockLoader& loader);
   void embed_stream(int stream);
+  void run_blocks(bool wraps, BlockLoader& loader);
   void run_block(const Block& block, int index);
   void run_block_on(const Block& block, int index, int stream);
   void fork_after_block(int index);
@@ -168,15 +170,19 @@ void Execution::run_pass(std::int64_t pass, BlockLoader& loader) {
   for (int stream = 1; stream < stream_count(); ++stream) {
     if (fork_stage(stream) < 0 && !forks_at_end(stream)) embed_stream(stream);
   }
-  for (int index = 0; index <= last_block_; ++index) {
-    // After the last block comes the unembedding, or the first block of the next pass.
-    const bool wraps = !needs_end_ && pass + 1 < memory_.passes();
-    const int next = index < last_block_ ? index + 1 : (wraps ? 0 : -1);
-    run_block(*loader.get(index, next, threads_), index);
-  }
+  // After the last block comes the unembedding, or the first block of the next pass.
+  run_blocks(!needs_end_ && pass + 1 < memory_.passes(), loader);
   if (!needs_end_) return;
   const auto unembedding = Unembedding::pack(model_, precision_, threads_);
   run_end(unembedding);
+}
+
+void Execution::run_blocks(bool wraps, BlockLoader& loader) {
+  const ops::KeepPackedMemory keep;  // not for longer: the unembedding needs the room
+  for (int index = 0; index <= last_block_; ++index) {
+    const int next = index < last_block_ ? index + 1 : (wraps ? 0 : -1);
+    run_block(*loader.get(index, next, threads_), index);
+  }
 }
 
 void Execution::embed_stream(int stream) {
@@ -296,6 +302,10 @@ void Execution::require_everything_fired() const {
     require(attached.visits > 0, name_of(attached.site),
             "an observer was never called at this site");
   }
+  for (const auto& watched : plan_.watched_attention()) {
+    require(watched.visits > 0, name_of(Site{SiteKind::z, watched.block}),
+            "an observer of attention was never called in this block");
+  }
   for (const auto& planned : plan_.edits()) {
     require(planned.values_set > 0, name_of(planned.site),
             "the edit '{}' of stream '{}' matched nothing in any sequence",
@@ -319,6 +329,7 @@ MemoryPlan plan_memory(const Plan& plan, const RunOptions& options) {
                      {.lengths = lengths,
                       .streams = static_cast<std::int64_t>(plan.streams().size()),
                       .logits = needs_end,
+                      .attention_sums = plan.watches_attention(),
                       .blocks_run = last_block + 1,
                       .precision = effective_precision(plan.model(), options.precision),
                       .budget = options.memory});

@@ -9,6 +9,7 @@
 #include "massact/base/units.h"
 #include "massact/model/block.h"
 #include "massact/model/embedding.h"
+#include "massact/model/moe.h"
 
 namespace massact {
 namespace {
@@ -16,6 +17,9 @@ namespace {
 // A batch is at least this many rows if there are enough: below, packed weights are read from
 // memory too often for the arithmetic done with them.
 constexpr std::int64_t kBatchRows = 2048;
+
+// What a run takes beside the plan's items, measured on small models (docs/performance.md).
+constexpr std::uint64_t kProgramBytes = std::uint64_t{40} << 20;
 
 constexpr std::int64_t kLogitsValues = std::int64_t{16} << 20;
 
@@ -53,6 +57,30 @@ std::int64_t rows_of_largest_pass(const MemoryPlan& plan, std::span<const std::i
   return most;
 }
 
+// Experts that the tokens of a run may be sent to in one block.
+std::uint64_t expert_count(const ModelConfig& config, std::int64_t rows, std::int64_t streams) {
+  const MoeConfig& moe = config.moe;
+  if (moe.experts == 0) return 0;
+  const std::int64_t fewest_rows = (moe.experts + moe.per_token - 1) / moe.per_token;
+  const bool all = rows >= fewest_rows || streams >= fewest_rows;
+  return static_cast<std::uint64_t>(all ? moe.experts
+                                        : std::min(moe.experts, rows * moe.per_token * streams));
+}
+
+// The largest block as it is stored, with one of its experts: they are packed one by one.
+std::uint64_t largest_source(const BoundWeights& weights, const ModelConfig& config) {
+  std::uint64_t largest = 0;
+  for (std::int64_t block = 0; block < config.layers; ++block) {
+    largest = std::max(largest, weights.stored_bytes(fmt::format("blocks.{}.", block)));
+  }
+  if (config.moe.experts == 0) return largest;
+  std::uint64_t experts = 0;
+  for (std::int64_t block = 0; block < config.layers && experts == 0; ++block) {
+    experts = weights.stored_bytes(fmt::format("experts.{}.", block));
+  }
+  return largest + experts / static_cast<std::uint64_t>(config.moe.experts);
+}
+
 }  // namespace
 
 std::uint64_t physical_memory() {
@@ -81,20 +109,27 @@ MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
   }
   MemoryPlan plan;
   plan.block = Block::packed_bytes(config, request.precision);
+  plan.experts = expert_count(config, all_rows, request.streams) *
+                 MoeMlp::expert_bytes(config, request.precision);
+  // Only the block that runs has experts: which ones the next one needs is not known yet.
   plan.blocks =
-      plan.block * static_cast<std::uint64_t>(std::min<std::int64_t>(request.blocks_run, 2));
+      plan.block * static_cast<std::uint64_t>(std::min<std::int64_t>(request.blocks_run, 2)) +
+      plan.experts;
   plan.batch_rows = std::min(std::max(kBatchRows, longest), all_rows);
   plan.workspace = Workspace::bytes_for(config, plan.batch_rows);
+  if (request.attention_sums) plan.workspace += Workspace::sums_bytes_for(config, plan.batch_rows);
   if (request.logits) {
     plan.unembedding = Unembedding::packed_bytes(config, request.precision);
     plan.workspace +=
         static_cast<std::uint64_t>(logits_rows(config) * config.vocab) * sizeof(float);
   }
-  plan.source = weights.stored_bytes("blocks.0.");
+  plan.source = largest_source(weights, config);
   // Blocks are gone before the unembedding is packed.
   const char* last = config.tied_embeddings ? "embed." : "unembed.";
   const std::uint64_t end = request.logits ? plan.unembedding + weights.stored_bytes(last) : 0;
-  const std::uint64_t fixed = std::max(plan.blocks + plan.source, end) + plan.workspace;
+  plan.program = kProgramBytes;
+  const std::uint64_t other = plan.program + plan.workspace;
+  const std::uint64_t fixed = std::max(plan.blocks + plan.source, end) + other;
   const std::uint64_t smallest = fixed + hidden_bytes(config, longest, request.streams);
   if (smallest > budget) {
     fail_usage("--memory", "expected at least {} for this model and text, got {}",
@@ -103,9 +138,9 @@ MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
   plan.pass_begins = split_passes(config, request, budget - fixed);
   plan.hidden = hidden_bytes(config, rows_of_largest_pass(plan, request.lengths), request.streams);
   plan.total = fixed + plan.hidden;
-  const std::uint64_t all_blocks = plan.block * static_cast<std::uint64_t>(request.blocks_run);
-  const std::uint64_t everything =
-      all_blocks + std::max(plan.source, end) + plan.workspace + plan.hidden;
+  const std::uint64_t all_blocks =
+      (plan.block + plan.experts) * static_cast<std::uint64_t>(request.blocks_run);
+  const std::uint64_t everything = all_blocks + std::max(plan.source, end) + other + plan.hidden;
   if (plan.passes() > 1 && everything <= budget) {
     plan.resident = true;
     plan.blocks = all_blocks;

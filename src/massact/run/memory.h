@@ -12,13 +12,15 @@ namespace massact {
 
 /// What a run is about to hold, in bytes.
 struct MemoryPlan {
-  std::uint64_t block = 0;   ///< one packed block
-  std::uint64_t blocks = 0;  ///< all blocks held at the same time
-  bool resident = false;     ///< all blocks stay in memory between passes
+  std::uint64_t block = 0;    ///< one packed block, without experts
+  std::uint64_t experts = 0;  ///< experts of one block that tokens may be sent to, packed
+  std::uint64_t blocks = 0;   ///< all blocks held at the same time
+  bool resident = false;      ///< all blocks stay in memory between passes
   std::uint64_t unembedding = 0;
   std::uint64_t source = 0;     ///< one block as it is stored, while it is being packed
   std::uint64_t hidden = 0;     ///< hidden states of all streams of the largest pass
   std::uint64_t workspace = 0;  ///< activations inside a block
+  std::uint64_t program = 0;    ///< the program itself: libraries, texts, results
   std::uint64_t total = 0;      ///< of the above, at the fullest moment
   std::int64_t batch_rows = 0;  ///< rows computed together, at most
   /// First sequence of each pass, and the number of sequences at the end.
@@ -31,6 +33,7 @@ struct MemoryRequest {
   std::span<const std::int64_t> lengths;  ///< rows of each sequence
   std::int64_t streams = 1;
   bool logits = false;
+  bool attention_sums = false;  ///< attention is watched
   std::int64_t blocks_run = 0;
   ops::Precision precision = ops::Precision::f32;
   std::uint64_t budget = 0;  ///< 0: three quarters of the machine's memory

@@ -8,6 +8,7 @@
 
 #include "massact/base/threads.h"
 #include "massact/model/sites.h"
+#include "massact/ops/attention_sums.h"
 #include "massact/tensor/tensor.h"
 
 namespace massact {
@@ -37,6 +38,33 @@ class Observer {
   virtual ~Observer() = default;
   /// Must not change `view.values`.
   virtual void observe(const SiteView& view, Threads& threads) = 0;
+};
+
+/// The attention of one sequence in one block, summed up.
+struct AttentionView {
+  int block = 0;
+  int stream = 0;
+  std::int64_t sequence = 0;
+  std::span<const std::int32_t> tokens;  ///< as in SiteView
+  ops::RowRange rows;                    ///< the sequence's, in the matrices of the batch
+  std::int64_t index = 0;                ///< of the sequence in AttentionSums::closure
+  std::int64_t sequences_in_batch = 0;
+  const ops::AttentionOptions& options;
+  ops::AttentionSums& sums;  ///< of the whole batch
+  ConstFloatMatrix z;        ///< [R, H * c] as the site attn.hook_z
+};
+
+/// Watches attention without maps: the tiles are summed up as they are computed
+/// (ops/attention_sums.h). Called in the order that Observer promises, `choose` for all sequences
+/// of a batch first, behind the sites of the block up to rot_k.
+class AttentionObserver {
+ public:
+  virtual ~AttentionObserver() = default;
+  /// Marks (with 1) the positions of C, whose share of the output is summed apart.
+  virtual void choose(int block, std::int64_t sequence, std::span<std::uint8_t> positions) = 0;
+  /// Queries whose probabilities are also summed apart.
+  virtual std::int64_t prefix() const { return 0; }
+  virtual void observe(const AttentionView& view, Threads& threads) = 0;
 };
 
 /// Writes a site. What it writes is what everything downstream reads.

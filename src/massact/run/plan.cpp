@@ -38,7 +38,7 @@ Plan::Plan(Model model, std::vector<Tokens> sequences)
 }
 
 void Plan::require_site(Site site) const {
-  const std::string reason = absence(site.kind, model_.config());
+  const std::string reason = absence(site, model_.config());
   if (!reason.empty()) fail_usage(name_of(site), "{} has no such site: {}", model_.name(), reason);
   const bool block_exists = site.block >= 0 && site.block < model_.config().layers;
   if (is_block_site(site.kind) && !block_exists) {
@@ -49,14 +49,35 @@ void Plan::require_site(Site site) const {
 
 void Plan::attach(const std::vector<Site>& sites, std::unique_ptr<Observer> observer, int stream) {
   if (sites.empty()) fail_usage("observer", "expected at least one site, got none");
-  if (stream < 0 || stream >= static_cast<int>(streams_.size())) {
-    fail_usage("observer", "expected a stream from 0 to {}, got {}", streams_.size() - 1, stream);
-  }
+  require_stream(stream);
   for (const Site site : sites) {
     require_site(site);
     attached_.push_back({site, stream, observer.get(), 0});
   }
   observers_.push_back(std::move(observer));
+}
+
+void Plan::require_stream(int stream) const {
+  if (stream < 0 || stream >= static_cast<int>(streams_.size())) {
+    fail_usage("observer", "expected a stream from 0 to {}, got {}", streams_.size() - 1, stream);
+  }
+}
+
+void Plan::attach(const std::vector<int>& blocks, std::unique_ptr<AttentionObserver> observer,
+                  int stream) {
+  if (blocks.empty()) fail_usage("observer", "expected at least one block, got none");
+  require_stream(stream);
+  for (const int block : blocks) {
+    require_site({SiteKind::z, block});
+    for (const Watched& other : watched_) {
+      if (other.block == block && other.stream == stream) {
+        fail_usage(name_of(Site{SiteKind::z, block}),
+                   "expected one observer of attention, got a second one");
+      }
+    }
+    watched_.push_back({block, stream, observer.get(), 0});
+  }
+  attention_observers_.push_back(std::move(observer));
 }
 
 int Plan::fork(std::string name, std::vector<SiteEdit> edits) {
@@ -82,6 +103,7 @@ std::pair<int, bool> Plan::extent() const {
         std::max(last_block, end ? static_cast<int>(model_.config().layers) - 1 : site.block);
   };
   for (const auto& attached : attached_) include(attached.site);
+  for (const auto& watched : watched_) include({SiteKind::z, watched.block});
   for (const auto& planned : planned_) include(planned.site);
   return {last_block, needs_end};
 }

@@ -42,6 +42,16 @@ class Plan {
     return reference;
   }
 
+  /// Attaches an observer of attention to blocks of a stream; one per block and stream. UsageError
+  /// for blocks that do not exist.
+  template <std::derived_from<AttentionObserver> O>
+  O& watch_attention(const std::vector<int>& blocks, O observer, int stream = 0) {
+    auto owned = std::make_unique<O>(std::move(observer));
+    O& reference = *owned;
+    attach(blocks, std::move(owned), stream);
+    return reference;
+  }
+
   /// A new stream that shares everything with the original up to its first edited site. Returns
   /// its number. Edits of the same site apply in the given order.
   int fork(std::string name, std::vector<SiteEdit> edits);
@@ -52,6 +62,12 @@ class Plan {
     Site site;
     int stream = 0;
     Observer* observer = nullptr;
+    std::int64_t visits = 0;
+  };
+  struct Watched {
+    int block = 0;
+    int stream = 0;
+    AttentionObserver* observer = nullptr;
     std::int64_t visits = 0;
   };
   struct Planned {
@@ -70,6 +86,8 @@ class Plan {
   const std::vector<Tokens>& sequences() const { return sequences_; }
   const std::vector<Stream>& streams() const { return streams_; }
   std::vector<Attached>& observers() { return attached_; }
+  std::vector<Watched>& watched_attention() { return watched_; }
+  bool watches_attention() const { return !watched_.empty(); }
   std::vector<Planned>& edits() { return planned_; }
 
   /// The last block that has to run, or -1; true second if the logits end is needed as well.
@@ -77,13 +95,18 @@ class Plan {
 
  private:
   void attach(const std::vector<Site>& sites, std::unique_ptr<Observer> observer, int stream);
+  void attach(const std::vector<int>& blocks, std::unique_ptr<AttentionObserver> observer,
+              int stream);
   void require_site(Site site) const;
+  void require_stream(int stream) const;
 
   Model model_;
   std::vector<Tokens> sequences_;
   std::vector<Stream> streams_;
   std::vector<std::unique_ptr<Observer>> observers_;
   std::vector<Attached> attached_;
+  std::vector<std::unique_ptr<AttentionObserver>> attention_observers_;
+  std::vector<Watched> watched_;
   std::vector<Planned> planned_;
 };
 

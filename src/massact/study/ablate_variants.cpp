@@ -195,6 +195,9 @@ const VariantRow* row_of(const AblateResult& result, VariantKind kind) {
   return nullptr;
 }
 
+// A row or column of a weight edit; ":" for all of them.
+std::string index_text(std::int64_t index) { return index < 0 ? ":" : fmt::format("{}", index); }
+
 }  // namespace
 
 std::vector<Variant> automatic_variants(const Targets& targets, const edit::EditContext& context,
@@ -224,10 +227,10 @@ std::vector<Variant> planned_variants(const edit::EditContext& context,
     for (const edit::WeightEdit& edit : spec.weights) {
       auto& text = variant.row.description;
       text += text.empty() ? "" : "; ";
-      text +=
-          edit.prune_rows > 0
-              ? fmt::format("prune the {} heaviest rows of {}", edit.prune_rows, edit.weight)
-              : fmt::format("{}[{}, {}] times {}", edit.weight, edit.row, edit.column, edit.factor);
+      text += edit.prune_rows > 0
+                  ? fmt::format("prune the {} heaviest rows of {}", edit.prune_rows, edit.weight)
+                  : fmt::format("{}[{}, {}] times {}", edit.weight, index_text(edit.row),
+                                index_text(edit.column), edit.factor);
     }
     variant.row.layer = std::max(layer, -1);
     variants.push_back(std::move(variant));

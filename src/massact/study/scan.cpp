@@ -8,6 +8,7 @@
 #include <set>
 
 #include "massact/observe/magnitudes.h"
+#include "massact/observe/window.h"
 #include "massact/study/corpus_labels.h"
 
 namespace massact {
@@ -20,6 +21,14 @@ std::vector<int> layers_of(const ScanOptions& options, const ModelConfig& config
   std::vector<int> layers(static_cast<std::size_t>(config.layers) + 1);
   std::iota(layers.begin(), layers.end(), 0);
   return layers;
+}
+
+std::vector<Site> router_sites(const MoeConfig& moe) {
+  std::vector<Site> sites;
+  for (std::size_t block = 0; block < moe.blocks.size(); ++block) {
+    if (moe.blocks[block]) sites.push_back({SiteKind::mlp_router, static_cast<int>(block)});
+  }
+  return sites;
 }
 
 double ratio_of(float value, double median) {
@@ -151,9 +160,13 @@ ScanResult run_scan(const Model& model, const Corpus& corpus, const ScanOptions&
   std::vector<Plan::Tokens> sequences;
   for (const Sequence& sequence : corpus.sequences()) sequences.push_back(sequence.tokens);
   Plan plan(model, std::move(sequences));
-  const auto& magnitudes =
-      plan.observe(sites::hidden_states(model.config(), layers_of(options, model.config())),
-                   observe::Magnitudes({.top_k = options.top_k}));
+  const std::vector<Site> sites =
+      sites::hidden_states(model.config(), layers_of(options, model.config()));
+  const auto& magnitudes = plan.observe(sites, observe::Magnitudes({.top_k = options.top_k}));
+  const auto& window = plan.observe(sites, observe::Window());
+  const MoeConfig& moe = model.config().moe;
+  const observe::Routing* routing = nullptr;
+  if (moe.experts > 0) routing = &plan.observe(router_sites(moe), observe::Routing(moe));
   const RunReport report = run(plan, options.run, progress);
 
   const CorpusLabels labels(corpus, options.classes, model.config().prefix_rows());
@@ -164,6 +177,10 @@ ScanResult run_scan(const Model& model, const Corpus& corpus, const ScanOptions&
     result.layers.push_back(make_row(number, layer, options.largest, labels));
   }
   find(magnitudes, options, labels, result);
+  if (routing) result.routing = routing_of(*routing, moe, result.best());
+  std::vector<std::int64_t> lengths;
+  for (const Plan::Tokens& rows : plan.sequences()) lengths.push_back(std::ssize(rows));
+  result.window = make_window(window, result.best(), lengths, labels);
   return result;
 }
 

@@ -11,6 +11,8 @@
 #include "massact/base/progress.h"
 #include "massact/run/executor.h"
 #include "massact/run/finding.h"
+#include "massact/study/scan_routing.h"
+#include "massact/study/scan_window.h"
 #include "massact/text/corpus.h"
 #include "massact/text/position_class.h"
 
@@ -93,6 +95,9 @@ struct ScanResult {
   /// The largest values, grouped in the same way and labelled not massive.
   std::optional<FindingSet> candidates;
   std::vector<OutlierFeature> outlier_features;
+  /// Of models with experts, for the findings of `best()`.
+  std::optional<ScanRouting> routing;
+  ScanWindow window;                  ///< for pictures
   std::vector<std::string> warnings;  ///< for people: truncated top-k and the like
 
   /// The set that commands in need of findings use: the last of the three that is present.

@@ -29,19 +29,17 @@ BpeModel::BpeModel(std::vector<std::string> pieces, std::span<const BpeMerge> me
                    Options options)
     : pieces_(std::move(pieces)),
       size_(static_cast<std::int64_t>(pieces_.size())),
-      options_(options),
+      options_(std::move(options)),
       merges_(merges.size()) {
   id_of_piece_.reserve(pieces_.size());
   for (std::size_t id = 0; id < pieces_.size(); ++id)
     if (!pieces_[id].empty()) id_of_piece_.try_emplace(pieces_[id], static_cast<std::int32_t>(id));
-  has_all_bytes_ = true;
   for (int byte = 0; byte < 256; ++byte) {
     const auto value = static_cast<unsigned char>(byte);
     const std::string text =
         options_.byte_level ? std::string(1, static_cast<char>(value)) : byte_token(value);
     const auto id = find(text);
     byte_ids_[value] = id.value_or(-1);
-    has_all_bytes_ = has_all_bytes_ && id.has_value();
   }
   for (const BpeMerge& merge : merges)
     merges_.set(merge.left, merge.right, {merge.rank, merge.result});
@@ -54,10 +52,15 @@ std::optional<std::int32_t> BpeModel::find(std::string_view piece) const {
   return it->second;
 }
 
+std::unique_ptr<WordEncoder> BpeModel::encoder() const {
+  return std::make_unique<BpeEncoder>(*this);
+}
+
 bool BpeModel::can_cut(std::string_view left, std::string_view right) const {
   const auto first = find(left);
   const auto second = find(right);
-  return !options_.ignore_merges && first && second && neighbours_.find(*first, *second) == nullptr;
+  const bool whole = options_.ignore_merges || !options_.prefix.empty() || !options_.suffix.empty();
+  return !whole && first && second && neighbours_.find(*first, *second) == nullptr;
 }
 
 // The first symbols with which token `id` can begin (or end) in a word.
@@ -130,7 +133,7 @@ std::size_t WordCache::slot_of(std::string_view word) {
 }
 
 bool WordCache::find(std::string_view word, std::uint32_t offset,
-                     std::vector<BpeToken>& tokens) const {
+                     std::vector<WordToken>& tokens) const {
   if (slots_.empty() || word.size() > kWordBytes) return false;
   const Slot& slot = slots_[slot_of(word)];
   if (std::string_view(slot.word.data(), slot.length) != word) return false;
@@ -144,12 +147,12 @@ bool WordCache::find(std::string_view word, std::uint32_t offset,
 }
 
 void WordCache::insert(std::string_view word, std::uint32_t offset,
-                       std::span<const BpeToken> tokens) {
+                       std::span<const WordToken> tokens) {
   if (word.size() > kWordBytes || tokens.size() > kTokens) return;
   if (slots_.empty() && ++seen_ < kWordsBeforeCache) return;
   if (slots_.empty()) slots_.resize(kSlots);
   std::uint32_t reached = offset;
-  for (const BpeToken& token : tokens) {
+  for (const WordToken& token : tokens) {
     if (token.begin != reached) return;  // a character was dropped: not worth a place
     reached = token.end;
   }
@@ -164,39 +167,79 @@ void WordCache::insert(std::string_view word, std::uint32_t offset,
   }
 }
 
+bool BpeEncoder::encode(std::string_view word, const Sink& sink) {
+  symbols_.clear();
+  at_ = 0;
+  if (take_whole(word)) return sink(part_);
+  while (next_part(word))
+    if (!sink(part_)) return false;
+  return true;
+}
+
 void BpeEncoder::add_symbol(std::int32_t id, std::size_t begin, std::size_t end) {
   symbols_.push_back(
       {id, -1, -1, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end)});
 }
 
+// The symbol at [begin, end) with what is written around it in its place in the word.
+std::string_view BpeEncoder::affixed(std::string_view word, std::size_t begin, std::size_t end) {
+  const auto& options = model_.options_;
+  const bool prefixed = begin > 0 && !options.prefix.empty();
+  const bool suffixed = end == word.size() && !options.suffix.empty();
+  const std::string_view text = word.substr(begin, end - begin);
+  if (!prefixed && !suffixed) return text;
+  affixed_ = prefixed ? options.prefix : "";
+  affixed_ += text;
+  if (suffixed) affixed_ += options.suffix;
+  return affixed_;
+}
+
+// Adds the byte tokens of `text`, all within [begin, end) of the word, if all are there.
+bool BpeEncoder::add_bytes(std::string_view text, std::size_t begin, std::size_t end) {
+  const auto id_of = [&](char byte) { return model_.byte_ids_[static_cast<unsigned char>(byte)]; };
+  for (const char byte : text)
+    if (id_of(byte) < 0) return false;
+  for (std::size_t i = 0; i < text.size(); ++i)
+    add_symbol(id_of(text[i]), std::min(begin + i, end - 1), std::min(begin + i + 1, end));
+  return true;
+}
+
+void BpeEncoder::add_unknown(std::size_t begin, std::size_t end) {
+  const auto& options = model_.options_;
+  if (!options.unknown) return;
+  const bool fuse = options.fuse_unknown && !symbols_.empty() &&
+                    symbols_.back().id == *options.unknown && symbols_.back().end == begin;
+  if (fuse) {
+    symbols_.back().end = static_cast<std::uint32_t>(end);
+  } else {
+    add_symbol(*options.unknown, begin, end);
+  }
+}
+
 // Reads the character (or byte) at `at` into symbols_ and returns its end.
 std::size_t BpeEncoder::add_character(std::string_view word, std::size_t at) {
   const auto& options = model_.options_;
-  if (options.byte_level) {
-    const std::int32_t id = model_.byte_ids_[static_cast<unsigned char>(word[at])];
-    if (id >= 0) {
-      add_symbol(id, at, at + 1);
-    } else if (options.unknown) {
-      add_symbol(*options.unknown, at, at + 1);
-    }
-    return at + 1;
-  }
-  const std::size_t end = at + static_cast<std::size_t>(utf8_length(word[at]));
-  if (const auto id = model_.find(word.substr(at, end - at))) {
+  const std::size_t length =
+      options.byte_level ? 1 : static_cast<std::size_t>(utf8_length(word[at]));
+  const std::size_t end = at + length;
+  const std::string_view text = affixed(word, at, end);
+  if (options.byte_level && text.size() == 1) {
+    const std::int32_t id = model_.byte_ids_[static_cast<unsigned char>(text[0])];
+    id >= 0 ? add_symbol(id, at, end) : add_unknown(at, end);
+  } else if (const auto id = model_.find(text)) {
     add_symbol(*id, at, end);
-  } else if (options.byte_fallback && model_.has_all_bytes_) {
-    for (std::size_t i = at; i < end; ++i)
-      add_symbol(model_.byte_ids_[static_cast<unsigned char>(word[i])], i, i + 1);
-  } else if (options.unknown) {
-    const bool fuse = options.fuse_unknown && !symbols_.empty() &&
-                      symbols_.back().id == *options.unknown && symbols_.back().end == at;
-    if (fuse) {
-      symbols_.back().end = static_cast<std::uint32_t>(end);
-    } else {
-      add_symbol(*options.unknown, at, end);
-    }
+  } else if (!options.byte_fallback || !add_bytes(text, at, end)) {
+    add_unknown(at, end);
   }
   return end;
+}
+
+// True if no merge reaches across the beginning of this symbol. What is written around symbols
+// depends on the word's ends, so that words with it stay whole.
+bool BpeEncoder::is_cut(std::size_t symbol) const {
+  const auto& options = model_.options_;
+  return options.prefix.empty() && options.suffix.empty() &&
+         model_.neighbours_.find(symbols_[symbol - 1].id, symbols_[symbol].id) == nullptr;
 }
 
 // Reads symbols up to the first place that no merge crosses, and leaves their tokens in part_.
@@ -205,9 +248,7 @@ bool BpeEncoder::next_part(std::string_view word) {
   std::size_t checked = 1;  // symbols_[0, checked) hang together
   while (true) {
     for (; checked < symbols_.size(); ++checked) {
-      const bool crossed =
-          model_.neighbours_.find(symbols_[checked - 1].id, symbols_[checked].id) != nullptr;
-      if (crossed) continue;
+      if (!is_cut(checked)) continue;
       finish_part(word, checked);
       return true;
     }
@@ -287,9 +328,16 @@ void BpeEncoder::merge(std::size_t count) {
 void BpeEncoder::emit(const Symbol& symbol, std::string_view word) {
   if (symbol.id < model_.size_) {
     part_.push_back({symbol.id, symbol.begin, symbol.end});
-  } else if (model_.options_.byte_fallback && model_.has_all_bytes_) {
-    for (std::uint32_t i = symbol.begin; i < symbol.end; ++i)
-      part_.push_back({model_.byte_ids_[static_cast<unsigned char>(word[i])], i, i + 1});
+    return;
+  }
+  // A character that only served to merge: it is no token.
+  const auto id_of = [&](std::uint32_t at) {
+    return model_.byte_ids_[static_cast<unsigned char>(word[at])];
+  };
+  bool as_bytes = model_.options_.byte_fallback;
+  for (std::uint32_t i = symbol.begin; i < symbol.end; ++i) as_bytes = as_bytes && id_of(i) >= 0;
+  if (as_bytes) {
+    for (std::uint32_t i = symbol.begin; i < symbol.end; ++i) part_.push_back({id_of(i), i, i + 1});
   } else if (model_.options_.unknown) {
     part_.push_back({*model_.options_.unknown, symbol.begin, symbol.end});
   }

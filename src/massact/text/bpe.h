@@ -13,14 +13,9 @@
 #include <vector>
 
 #include "massact/text/pair_table.h"
+#include "massact/text/word_model.h"
 
 namespace massact {
-
-/// One token of a word: bytes [begin, end) of it.
-struct BpeToken {
-  std::int32_t id;
-  std::uint32_t begin, end;
-};
 
 /// Two tokens that may merge, into what, and how early (0 first; equal ranks from the left).
 struct BpeMerge {
@@ -29,7 +24,7 @@ struct BpeMerge {
 };
 
 /// The model. Immutable and thread-safe; encoding needs a BpeEncoder per thread.
-class BpeModel {
+class BpeModel final : public WordModel {
  public:
   struct Options {
     bool byte_level = false;     // words start as bytes, not as characters
@@ -37,6 +32,8 @@ class BpeModel {
     bool fuse_unknown = false;   // neighbouring unknown characters make one unknown token
     bool ignore_merges = false;  // a word that is a token is that token, whatever the merges say
     std::optional<std::int32_t> unknown;  // without it, unknown characters are dropped
+    std::string prefix;                   // written before all but a word's first symbol
+    std::string suffix;                   // written behind a word's last symbol
   };
 
   /// `pieces[id]` is the text of token id (the raw bytes, for byte_level); empty: not to be
@@ -48,11 +45,13 @@ class BpeModel {
   static BpeModel from_scores(std::vector<std::string> pieces, std::span<const float> scores,
                               const std::vector<bool>& mergeable, Options options);
 
-  std::int64_t size() const { return size_; }
-  const std::string& piece(std::int32_t id) const { return pieces_[static_cast<std::size_t>(id)]; }
+  std::int64_t size() const override { return size_; }
+  const std::string& piece(std::int32_t id) const override {
+    return pieces_[static_cast<std::size_t>(id)];
+  }
+  std::unique_ptr<WordEncoder> encoder() const override;
+  bool can_cut(std::string_view left, std::string_view right) const override;
   std::optional<std::int32_t> find(std::string_view piece) const;
-  /// True if words can be cut between these two characters without changing their tokens.
-  bool can_cut(std::string_view left, std::string_view right) const;
 
  private:
   friend class BpeEncoder;
@@ -76,7 +75,6 @@ class BpeModel {
   Options options_;
   std::unordered_map<std::string, std::int32_t, TextHash, std::equal_to<>> id_of_piece_;
   std::array<std::int32_t, 256> byte_ids_;  // of a byte, or of its fallback token; -1: none
-  bool has_all_bytes_ = false;
   PairTable<Merged> merges_;
   // Pairs of first symbols between which some merge can reach across. Everywhere else a word can
   // be cut without changing its tokens, so that texts without pre-tokenizer stay fast.
@@ -87,9 +85,9 @@ class BpeModel {
 class WordCache {
  public:
   /// Appends the tokens of `word`, or returns false if it is not there.
-  bool find(std::string_view word, std::uint32_t offset, std::vector<BpeToken>& tokens) const;
+  bool find(std::string_view word, std::uint32_t offset, std::vector<WordToken>& tokens) const;
   /// Remembers `tokens`, whose offsets start at `offset`, if the word is short.
-  void insert(std::string_view word, std::uint32_t offset, std::span<const BpeToken> tokens);
+  void insert(std::string_view word, std::uint32_t offset, std::span<const WordToken> tokens);
 
  private:
   static constexpr std::size_t kSlots = 1 << 15;
@@ -108,16 +106,13 @@ class WordCache {
   std::size_t seen_ = 0;
 };
 
-/// Encodes words with one model, remembering recent ones. Not thread-safe.
-class BpeEncoder {
+/// Encodes words with one model, remembering recent ones.
+class BpeEncoder final : public WordEncoder {
  public:
   explicit BpeEncoder(const BpeModel& model) : model_(model) {}
 
-  /// Encodes `word` (valid UTF-8 unless the model is byte_level) in parts between which no merge is
-  /// possible: `sink(std::span<const BpeToken>)` gets each part's tokens, with offsets in `word`,
-  /// and returns false to stop. False if stopped.
-  template <typename Sink>
-  bool encode_parts(std::string_view word, const Sink& sink);
+  /// The sink gets the tokens of parts between which no merge is possible.
+  bool encode(std::string_view word, const Sink& sink) override;
 
  private:
   struct Symbol {
@@ -134,9 +129,13 @@ class BpeEncoder {
   };
 
   bool take_whole(std::string_view word);
+  bool is_cut(std::size_t symbol) const;
   bool next_part(std::string_view word);
   void add_symbol(std::int32_t id, std::size_t begin, std::size_t end);
   std::size_t add_character(std::string_view word, std::size_t at);
+  void add_unknown(std::size_t begin, std::size_t end);
+  bool add_bytes(std::string_view text, std::size_t begin, std::size_t end);
+  std::string_view affixed(std::string_view word, std::size_t begin, std::size_t end);
   void finish_part(std::string_view word, std::size_t count);
   void merge(std::size_t count);
   void propose(std::int32_t left);
@@ -146,18 +145,9 @@ class BpeEncoder {
   std::vector<Symbol> symbols_;  // of the part being read, and a look ahead
   std::size_t at_ = 0;           // bytes of the word read into symbols_
   std::vector<Candidate> heap_;
-  std::vector<BpeToken> part_;
+  std::vector<WordToken> part_;
+  std::string affixed_;
   WordCache cache_;
 };
-
-template <typename Sink>
-bool BpeEncoder::encode_parts(std::string_view word, const Sink& sink) {
-  symbols_.clear();
-  at_ = 0;
-  if (take_whole(word)) return sink(std::span<const BpeToken>(part_));
-  while (next_part(word))
-    if (!sink(std::span<const BpeToken>(part_))) return false;
-  return true;
-}
 
 }  // namespace massact

@@ -42,4 +42,28 @@ std::optional<std::string> bytes_of_byte_level(std::string_view text) {
   return bytes;
 }
 
+std::vector<std::string> byte_level_alphabet() {
+  std::vector<std::string> alphabet;
+  const auto add = [&](bool themselves) {
+    for (int byte = 0; byte < 256; ++byte) {
+      const auto value = static_cast<unsigned char>(byte);
+      if (stands_for_itself(value) != themselves) continue;
+      append_utf8(alphabet.emplace_back(), byte_level_character(value));
+    }
+  };
+  add(true);
+  add(false);
+  return alphabet;
+}
+
+char32_t byte_level_character(unsigned char byte) {
+  static constexpr std::array<char32_t, 256> kCharacters = [] {
+    std::array<char32_t, 256> characters{};
+    char32_t moved = kFirstMoved;
+    for (char32_t c = 0; c < 256; ++c) characters[c] = stands_for_itself(c) ? c : moved++;
+    return characters;
+  }();
+  return kCharacters[byte];
+}
+
 }  // namespace massact

@@ -6,34 +6,17 @@
 
 #include "massact/base/error.h"
 #include "massact/io/gguf.h"
-#include "massact/text/bpe_tokenizer.h"
+#include "massact/text/bpe.h"
 #include "massact/text/byte_level.h"
+#include "massact/text/gguf_splitting.h"
 #include "massact/text/merges.h"
+#include "massact/text/pipeline_tokenizer.h"
 #include "massact/text/utf8.h"
 
 namespace massact {
 namespace {
 
 enum TokenType : std::int64_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4 };
-
-struct Splitting {
-  std::string_view pre;  // as in the file
-  std::string_view pattern;
-  bool llama3;  // takes whole words that are tokens, and adds a BOS by default
-};
-
-const std::array<Splitting, 9>& splittings() {
-  static const std::array<Splitting, 9> table = {{{"gpt-2", kGpt2Pattern, false},
-                                                  {"phi-2", kGpt2Pattern, false},
-                                                  {"mpt", kGpt2Pattern, false},
-                                                  {"olmo", kGpt2Pattern, false},
-                                                  {"llama3", kLlama3Pattern, true},
-                                                  {"llama-v3", kLlama3Pattern, true},
-                                                  {"llama-bpe", kLlama3Pattern, true},
-                                                  {"qwen2", kQwen2Pattern, false},
-                                                  {"deepseek-r1-qwen", kQwen2Pattern, false}}};
-  return table;
-}
 
 // Checks what the vocabulary's arrays promise each other.
 void check(const GgufVocabulary& vocabulary, std::string_view where) {
@@ -78,14 +61,8 @@ std::optional<std::int32_t> narrow_id(std::optional<std::int64_t> id) {
 
 std::unique_ptr<Tokenizer> make_byte_level(const GgufVocabulary& vocabulary,
                                            std::string_view where) {
-  const auto& table = splittings();
-  const auto splitting = std::find_if(table.begin(), table.end(), [&](const Splitting& entry) {
-    return entry.pre == vocabulary.pre;
-  });
-  if (splitting == table.end())
-    fail(fmt::format("{}: tokenizer.ggml.pre", where),
-         "expected gpt-2, phi-2, mpt, olmo, llama-bpe or qwen2, got {:?}", vocabulary.pre);
-
+  const GgufSplitting splitting =
+      gguf_splitting(vocabulary.pre, fmt::format("{}: tokenizer.ggml.pre", where));
   IdsByText ids;
   std::vector<std::string> pieces;
   std::unordered_map<std::int32_t, std::string> other_text;
@@ -104,18 +81,19 @@ std::unique_ptr<Tokenizer> make_byte_level(const GgufVocabulary& vocabulary,
   }
   BpeModel::Options options;
   options.byte_level = true;
-  options.ignore_merges = splitting->llama3;
-  PreTokenizer::Options cuts;
-  cuts.splits.push_back({Regex(splitting->pattern, vocabulary.pre)});
-  return std::make_unique<BpeTokenizer>(BpeTokenizerParts{
-      .model = BpeModel(std::move(pieces), merges.merges(), options),
+  options.ignore_merges = splitting.ignore_merges;
+  std::vector<PreTokenizer::Stage> stages(1);
+  for (const std::string_view pattern : splitting.patterns)
+    stages[0].splits.push_back({Regex(pattern, vocabulary.pre)});
+  return std::make_unique<PipelineTokenizer>(TokenizerParts{
+      .model = std::make_unique<BpeModel>(std::move(pieces), merges.merges(), options),
       .added_tokens = special_tokens(vocabulary),
       .normalizer = {},
-      .pre_tokenizer = PreTokenizer(std::move(cuts)),
+      .pre_tokenizer = PreTokenizer(std::move(stages)),
       .decode = {},
       .bos = narrow_id(vocabulary.bos),
       .eos = narrow_id(vocabulary.eos),
-      .adds_bos = vocabulary.bos && vocabulary.add_bos.value_or(splitting->llama3),
+      .adds_bos = vocabulary.bos && vocabulary.add_bos.value_or(splitting.adds_bos),
       .other_text = std::move(other_text)});
 }
 
@@ -138,18 +116,19 @@ std::unique_ptr<Tokenizer> make_scored(const GgufVocabulary& vocabulary, std::st
   std::vector<Normalizer::Step> steps;
   if (vocabulary.add_space_prefix) steps.emplace_back(Normalizer::Prepend{" "});
   steps.emplace_back(Normalizer::Replace{" ", std::string(kMark)});
-  return std::make_unique<BpeTokenizer>(BpeTokenizerParts{
-      .model = BpeModel::from_scores(vocabulary.tokens, vocabulary.scores, mergeable, options),
-      .added_tokens = special_tokens(vocabulary),
-      .normalizer = Normalizer(std::move(steps)),
-      .pre_tokenizer = {},
-      .decode = {.space_mark = std::string(kMark),
-                 .byte_tokens = true,
-                 .strip_first_space = vocabulary.add_space_prefix},
-      .bos = narrow_id(vocabulary.bos),
-      .eos = narrow_id(vocabulary.eos),
-      .adds_bos = vocabulary.bos && vocabulary.add_bos.value_or(true),
-      .other_text = {}});
+  return std::make_unique<PipelineTokenizer>(
+      TokenizerParts{.model = std::make_unique<BpeModel>(BpeModel::from_scores(
+                         vocabulary.tokens, vocabulary.scores, mergeable, options)),
+                     .added_tokens = special_tokens(vocabulary),
+                     .normalizer = Normalizer(std::move(steps)),
+                     .pre_tokenizer = {},
+                     .decode = {.replacements = {{std::string(kMark), " "}},
+                                .byte_tokens = true,
+                                .strip_first_space = vocabulary.add_space_prefix},
+                     .bos = narrow_id(vocabulary.bos),
+                     .eos = narrow_id(vocabulary.eos),
+                     .adds_bos = vocabulary.bos && vocabulary.add_bos.value_or(true),
+                     .other_text = {}});
 }
 
 }  // namespace

@@ -31,8 +31,8 @@ struct GgufVocabulary {
 GgufVocabulary read_gguf_vocabulary(const GgufMetadata& metadata);
 
 /// Builds the tokenizer, which gives the ids that llama.cpp gives. Control and user-defined tokens
-/// written in a text are recognised. Supported: model "gpt2" with pre-tokenizers of GPT-2 (also
-/// phi-2, mpt, olmo), LLaMA 3 and Qwen 2; model "llama". Throws Error naming `where` and field.
+/// written in a text are recognised. Supported: model "gpt2" with the pre-tokenizers of
+/// gguf_splitting.h; model "llama". Throws Error naming `where` and field.
 std::unique_ptr<Tokenizer> make_gguf_tokenizer(const GgufVocabulary& vocabulary,
                                                std::string_view where);
 

@@ -37,6 +37,18 @@ Regex read_split_pattern(const JsonObject& owner) {
   return std::get<Regex>(std::move(pattern));
 }
 
+void read_bert_normalizer(const JsonObject& object, std::vector<Normalizer::Step>& steps) {
+  const bool lowercase = object.get_or("lowercase", true);
+  if (object.get_or("clean_text", true)) steps.emplace_back(Normalizer::CleanText{});
+  if (object.get_or("handle_chinese_chars", true))
+    steps.emplace_back(Normalizer::SpaceIdeographs{});
+  if (object.get_or("strip_accents", lowercase)) {
+    steps.emplace_back(UnicodeForm::nfd);
+    steps.emplace_back(Normalizer::StripAccents{.nonspacing_only = true});
+  }
+  if (lowercase) steps.emplace_back(Normalizer::Lowercase{});
+}
+
 void read_normalizer(const JsonObject& object, std::vector<Normalizer::Step>& steps) {
   const auto type = object.get<std::string>("type");
   if (type == "Sequence") {
@@ -54,6 +66,21 @@ void read_normalizer(const JsonObject& object, std::vector<Normalizer::Step>& st
   } else if (type == "Replace") {
     steps.emplace_back(
         Normalizer::Replace{read_pattern(object), object.get<std::string>("content")});
+  } else if (type == "Lowercase") {
+    steps.emplace_back(Normalizer::Lowercase{});
+  } else if (type == "Strip") {
+    steps.emplace_back(
+        Normalizer::Strip{object.get_or("strip_left", true), object.get_or("strip_right", true)});
+  } else if (type == "StripAccents") {
+    steps.emplace_back(Normalizer::StripAccents{});
+  } else if (type == "ByteLevel") {
+    steps.emplace_back(Normalizer::ByteCharacters{});
+  } else if (type == "BertNormalizer") {
+    read_bert_normalizer(object, steps);
+  } else if (type == "Precompiled") {
+    const std::string where = object.where("precompiled_charsmap");
+    const auto table = object.get<std::string>("precompiled_charsmap");
+    steps.emplace_back(Charsmap(bytes_of_base64(table, where), where));
   } else {
     unsupported(object, "normalizer", type);
   }
@@ -92,63 +119,88 @@ Metaspace read_metaspace(const JsonObject& object) {
 
 class PreTokenizerReader {
  public:
-  explicit PreTokenizerReader(HfTextParts& parts) : parts_(parts), options_(parts.pre_tokenizer) {}
-
   void read(const JsonObject& object) {
     const auto type = object.get<std::string>("type");
     if (type == "Sequence") {
       for (const JsonObject& part : objects_in(object, "pretokenizers")) read(part);
-      return;
-    }
-    require(!parts_.byte_level, object.where("type"),
-            "expected ByteLevel to be the last pre-tokenizer, got {:?} behind it", type);
-    if (type == "ByteLevel") {
-      read_byte_level(object);
+    } else if (type == "ByteLevel") {
+      if (object.get_or("add_prefix_space", true)) change(PrefixSpace{});
+      if (object.get_or("use_regex", true))
+        add(Regex(kGpt2Pattern, "ByteLevel"), SplitBehavior::isolated);
+      change(ByteCharacters{});
     } else if (type == "Metaspace") {
-      require_first(object, type);
-      options_.metaspace = read_metaspace(object);
+      const Metaspace metaspace = read_metaspace(object);
+      change(metaspace);
       if (object.get_or("split", true))
-        add(Regex::literal(options_.metaspace->mark), SplitBehavior::merged_with_next);
+        add(Regex::literal(metaspace.mark), SplitBehavior::merged_with_next);
     } else if (type == "Split") {
       add(read_split_pattern(object), read_behavior(object), object.get_or("invert", false));
-    } else if (type == "Digits") {
-      add(Regex("\\p{N}", type), object.get_or("individual_digits", false)
-                                     ? SplitBehavior::isolated
-                                     : SplitBehavior::contiguous);
-    } else if (type == "Punctuation") {
-      add(Regex("[\\p{P}$+<=>^`|~]", type), read_behavior(object));
-    } else if (type == "WhitespaceSplit") {
-      add(Regex("\\s", type), SplitBehavior::removed);
-    } else if (type == "Whitespace") {
-      add(Regex("\\w+|[^\\w\\s]+", type), SplitBehavior::removed, true);
-    } else {
+    } else if (!read_simple(object, type)) {
       unsupported(object, "pre-tokenizer", type);
     }
   }
 
+  // True if the last thing done was to write bytes as visible characters, which is then dropped.
+  bool take_last_byte_characters() {
+    if (stages_.empty() || !stages_.back().splits.empty()) return false;
+    auto& changes = stages_.back().changes;
+    if (!std::holds_alternative<ByteCharacters>(changes.back())) return false;
+    changes.pop_back();
+    if (changes.empty()) stages_.pop_back();
+    return true;
+  }
+
+  bool writes_byte_characters() const {
+    for (const auto& stage : stages_)
+      for (const auto& change : stage.changes)
+        if (std::holds_alternative<ByteCharacters>(change)) return true;
+    return false;
+  }
+
+  std::vector<PreTokenizer::Stage> take() { return std::move(stages_); }
+
  private:
+  template <typename Change>
+  void change(Change change) {
+    if (stages_.empty() || !stages_.back().splits.empty()) stages_.emplace_back();
+    stages_.back().changes.emplace_back(std::move(change));
+  }
+
   void add(Regex pattern, SplitBehavior behavior, bool invert = false) {
-    options_.splits.push_back({std::move(pattern), behavior, invert});
+    if (stages_.empty()) stages_.emplace_back();
+    stages_.back().splits.push_back({std::move(pattern), behavior, invert});
   }
 
-  // What changes the text must see all of it, since the words are cut out of the changed text.
-  void require_first(const JsonObject& object, std::string_view type) const {
-    require(options_.splits.empty() && !options_.metaspace, object.where("type"),
-            "expected {} to be the first pre-tokenizer", type);
-  }
-
-  void read_byte_level(const JsonObject& object) {
-    parts_.byte_level = true;
-    if (object.get_or("add_prefix_space", true)) {
-      require_first(object, "ByteLevel with add_prefix_space");
-      options_.add_prefix_space = true;
+  // Those that cut by a class of characters; false if `type` is none of them.
+  bool read_simple(const JsonObject& object, std::string_view type) {
+    constexpr std::string_view kPunctuation = "[\\p{P}$+<=>^`|~]";
+    constexpr std::string_view kSpace = "\\s";
+    // Word characters of Rust's regular expressions, which are not Oniguruma's.
+    constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200C}\\x{200D}";
+    if (type == "Digits") {
+      add(Regex("\\p{N}", type), object.get_or("individual_digits", false)
+                                     ? SplitBehavior::isolated
+                                     : SplitBehavior::contiguous);
+    } else if (type == "Punctuation") {
+      add(Regex(kPunctuation, type), read_behavior(object));
+    } else if (type == "WhitespaceSplit") {
+      add(Regex(kSpace, type), SplitBehavior::removed);
+    } else if (type == "Whitespace") {
+      add(Regex(fmt::format("[{0}]+|[^{0}\\s]+", kWord), type), SplitBehavior::removed, true);
+    } else if (type == "BertPreTokenizer") {
+      add(Regex(kSpace, type), SplitBehavior::removed);
+      add(Regex(kPunctuation, type), SplitBehavior::isolated);
+    } else if (type == "CharDelimiterSplit") {
+      const auto delimiter = object.get<std::string>("delimiter");
+      require(!delimiter.empty(), object.where("delimiter"), "expected a character, got nothing");
+      add(Regex::literal(delimiter), SplitBehavior::removed);
+    } else {
+      return false;
     }
-    if (object.get_or("use_regex", true))
-      add(Regex(kGpt2Pattern, "ByteLevel"), SplitBehavior::isolated);
+    return true;
   }
 
-  HfTextParts& parts_;
-  PreTokenizer::Options& options_;
+  std::vector<PreTokenizer::Stage> stages_;
 };
 
 void read_decoder(const JsonObject& object, DecodeOptions& decode) {
@@ -157,34 +209,50 @@ void read_decoder(const JsonObject& object, DecodeOptions& decode) {
     for (const JsonObject& part : objects_in(object, "decoders")) read_decoder(part, decode);
   } else if (type == "Metaspace") {
     const Metaspace metaspace = read_metaspace(object);
-    decode.space_mark = metaspace.mark;
+    decode.replacements.emplace_back(metaspace.mark, " ");
     decode.strip_first_space = metaspace.prepend != Metaspace::PrependScheme::never;
   } else if (type == "Replace") {
-    const JsonObject pattern = object.object("pattern");
-    const auto content = object.get<std::string>("content");
-    require(pattern.has("String") && content == " ", object.where("pattern"),
-            "expected a decoder that turns a mark into a space, got {:?}", content);
-    decode.space_mark = pattern.get<std::string>("String");
+    const auto pattern = read_pattern(object);
+    const auto* text = std::get_if<std::string>(&pattern);
+    require(text != nullptr, object.where("pattern"),
+            "expected a decoder that replaces a text, got a regular expression");
+    decode.replacements.emplace_back(*text, object.get<std::string>("content"));
   } else if (type == "ByteFallback") {
     decode.byte_tokens = true;
+  } else if (type == "ByteLevel") {
+    decode.byte_characters = true;
   } else if (type == "Strip") {
     decode.strip_first_space = object.get_or<std::string>("content", " ") == " " &&
                                object.get_or<std::int64_t>("start", 0) > 0;
-  } else if (type != "ByteLevel" && type != "Fuse") {
+  } else if (type == "WordPiece") {
+    decode.inner_prefix = object.get_or<std::string>("prefix", "##");
+    decode.strip_first_space = true;
+  } else if (type == "BPEDecoder") {
+    decode.word_end = object.get_or<std::string>("suffix", "</w>");
+  } else if (type != "Fuse") {
     unsupported(object, "decoder", type);
   }
 }
 
 }  // namespace
 
-HfTextParts read_hf_text_parts(const JsonObject& document) {
+HfTextParts read_hf_text_parts(const JsonObject& document, bool takes_bytes) {
   HfTextParts parts;
   std::vector<Normalizer::Step> steps;
   if (document.has("normalizer")) read_normalizer(document.object("normalizer"), steps);
   parts.normalizer = Normalizer(std::move(steps));
-  if (document.has("pre_tokenizer"))
-    PreTokenizerReader(parts).read(document.object("pre_tokenizer"));
   if (document.has("decoder")) read_decoder(document.object("decoder"), parts.decode);
+  if (!document.has("pre_tokenizer")) return parts;
+  PreTokenizerReader reader;
+  reader.read(document.object("pre_tokenizer"));
+  const bool visible = reader.writes_byte_characters();
+  parts.byte_level = takes_bytes && reader.take_last_byte_characters();
+  parts.stages = reader.take();
+  parts.decode.byte_characters = (visible || parts.decode.byte_characters) && !parts.byte_level;
+  // CLIP's files decode as ByteLevel, which would leave the marks of words' ends.
+  const JsonObject model = document.object("model");
+  if (parts.decode.word_end.empty())
+    parts.decode.word_end = model.get_or<std::string>("end_of_word_suffix", "");
   return parts;
 }
 

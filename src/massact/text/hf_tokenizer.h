@@ -1,4 +1,4 @@
-// Reader of HF's `tokenizer.json` (BPE models) with the `tokenizer_config.json` beside it.
+// Reader of HF's `tokenizer.json` with the `tokenizer_config.json` beside it.
 #pragma once
 
 #include <filesystem>
@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "massact/io/json.h"
-#include "massact/text/bpe_tokenizer.h"
+#include "massact/text/pipeline_tokenizer.h"
 
 namespace massact {
 
@@ -14,11 +14,13 @@ namespace massact {
 /// `tokenizer_config.json` or null. Throws Error naming the field for anything malformed, and for
 /// components that are not supported.
 ///
-/// Supported: model BPE (merges as strings or pairs, byte_fallback, fuse_unk, ignore_merges);
-/// normalizers Sequence, NFC, NFD, NFKC, NFKD, Prepend, Replace; pre-tokenizers Sequence,
-/// ByteLevel, Metaspace, Split, Digits, Punctuation, Whitespace, WhitespaceSplit; decoders
-/// Sequence, ByteLevel, Metaspace, Replace, ByteFallback, Fuse, Strip; post-processors
-/// TemplateProcessing, ByteLevel, RobertaProcessing, Sequence (only to learn of the BOS).
+/// Supported: models BPE (without dropout), Unigram, WordPiece, WordLevel; normalizers Sequence,
+/// NFC, NFD, NFKC, NFKD, Prepend, Replace, Lowercase, Strip, StripAccents, BertNormalizer,
+/// Precompiled, ByteLevel; pre-tokenizers Sequence, ByteLevel, Metaspace, Split, Digits,
+/// Punctuation, Whitespace, WhitespaceSplit, BertPreTokenizer, CharDelimiterSplit; decoders
+/// Sequence, ByteLevel, Metaspace, Replace (of a text), ByteFallback, Fuse, Strip, WordPiece,
+/// BPEDecoder; post-processors TemplateProcessing, ByteLevel, RobertaProcessing, BertProcessing,
+/// Sequence (only to learn of the BOS).
 std::unique_ptr<Tokenizer> read_hf_tokenizer(const JsonObject& document, const JsonObject* config);
 
 /// Reads the file and, if there, `tokenizer_config.json` beside it.
@@ -27,10 +29,11 @@ std::unique_ptr<Tokenizer> open_hf_tokenizer(const std::filesystem::path& tokeni
 /// The parts of the document that say how text is cut and changed (used by read_hf_tokenizer).
 struct HfTextParts {
   Normalizer normalizer;
-  PreTokenizer::Options pre_tokenizer;
-  bool byte_level = false;
+  std::vector<PreTokenizer::Stage> stages;
+  bool byte_level = false;  // the model gets bytes instead of GPT-2's visible characters
   DecodeOptions decode;
 };
-HfTextParts read_hf_text_parts(const JsonObject& document);
+/// `takes_bytes` says whether the model can work on bytes.
+HfTextParts read_hf_text_parts(const JsonObject& document, bool takes_bytes);
 
 }  // namespace massact

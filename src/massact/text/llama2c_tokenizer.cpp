@@ -5,7 +5,8 @@
 #include "massact/base/error.h"
 #include "massact/io/little_endian.h"
 #include "massact/io/mapped_file.h"
-#include "massact/text/bpe_tokenizer.h"
+#include "massact/text/bpe.h"
+#include "massact/text/pipeline_tokenizer.h"
 #include "massact/text/utf8.h"
 
 namespace massact {
@@ -72,17 +73,17 @@ std::unique_ptr<Tokenizer> read_llama2c_tokenizer(std::span<const std::byte> byt
   options.byte_fallback = true;
   std::vector<Normalizer::Step> steps;
   steps.emplace_back(Normalizer::Prepend{" "});
-  return std::make_unique<BpeTokenizer>(BpeTokenizerParts{
-      .model = BpeModel::from_scores(std::move(vocabulary.pieces), vocabulary.scores, mergeable,
-                                     options),
-      .added_tokens = {},
-      .normalizer = Normalizer(std::move(steps)),
-      .pre_tokenizer = {},
-      .decode = {.space_mark = "", .byte_tokens = true, .strip_first_space = true},
-      .bos = kBos,
-      .eos = kEos,
-      .adds_bos = true,
-      .other_text = {{0, "<unk>"}, {kBos, "<s>"}, {kEos, "</s>"}}});
+  return std::make_unique<PipelineTokenizer>(
+      TokenizerParts{.model = std::make_unique<BpeModel>(BpeModel::from_scores(
+                         std::move(vocabulary.pieces), vocabulary.scores, mergeable, options)),
+                     .added_tokens = {},
+                     .normalizer = Normalizer(std::move(steps)),
+                     .pre_tokenizer = {},
+                     .decode = {.byte_tokens = true, .strip_first_space = true},
+                     .bos = kBos,
+                     .eos = kEos,
+                     .adds_bos = true,
+                     .other_text = {{0, "<unk>"}, {kBos, "<s>"}, {kEos, "</s>"}}});
 }
 
 std::unique_ptr<Tokenizer> open_llama2c_tokenizer(const std::filesystem::path& path) {

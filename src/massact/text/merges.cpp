@@ -1,5 +1,7 @@
 #include "massact/text/merges.h"
 
+#include <algorithm>
+
 #include "massact/base/error.h"
 
 namespace massact {
@@ -21,7 +23,7 @@ std::int32_t MergeList::id_of(std::string_view text) const {
 }
 
 void MergeList::add(std::string_view left, std::string_view right) {
-  joined_.assign(left).append(right);
+  joined_.assign(left).append(right.substr(std::min(prefix_.size(), right.size())));
   const auto rank = static_cast<std::uint32_t>(merges_.size());
   merges_.push_back({id_of(left), id_of(right), id_of(joined_), rank});
 }

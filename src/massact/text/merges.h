@@ -22,8 +22,10 @@ std::pair<std::string_view, std::string_view> split_merge(std::string_view text,
 /// Collects merges in the order of their rank.
 class MergeList {
  public:
-  /// `where` names the list in errors; `ids` must outlive this.
-  MergeList(const IdsByText& ids, std::string_view where) : ids_(ids), where_(where) {}
+  /// `where` names the list in errors; `ids` must outlive this. `prefix` is what all but the first
+  /// pieces of a word begin with ("##"): merged tokens lose the right one's.
+  MergeList(const IdsByText& ids, std::string_view where, std::string_view prefix = "")
+      : ids_(ids), where_(where), prefix_(prefix) {}
 
   /// Adds the next merge. Throws Error if a half or the result is no token.
   void add(std::string_view left, std::string_view right);
@@ -34,6 +36,7 @@ class MergeList {
 
   const IdsByText& ids_;
   std::string where_;
+  std::string prefix_;
   std::string joined_;
   std::vector<BpeMerge> merges_;
 };

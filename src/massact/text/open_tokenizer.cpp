@@ -6,6 +6,7 @@
 #include "massact/text/llama2c_tokenizer.h"
 #include "massact/text/sentencepiece_tokenizer.h"
 #include "massact/text/tokenizer.h"
+#include "massact/text/vocab_files.h"
 
 namespace massact {
 namespace {
@@ -20,15 +21,17 @@ fs::path find_llama2c(const fs::path& directory) {
     if (name.starts_with("tok") && name.ends_with(".bin")) found.push_back(entry.path());
   }
   std::sort(found.begin(), found.end());
-  require(!found.empty(), directory.string(),
-          "expected tokenizer.json, tokenizer.model, tokenizer.bin or tok*.bin, got none of them");
+  require(
+      !found.empty(), directory.string(),
+      "expected tokenizer.json, tokenizer.model, vocab.json, tokenizer.bin or tok*.bin, got none "
+      "of them");
   require(found.size() == 1, directory.string(), "expected one tok*.bin, got {} and {} (name one)",
           found.front().filename().string(), found.back().filename().string());
   return found[0];
 }
 
 fs::path find_in(const fs::path& directory) {
-  for (const char* name : {"tokenizer.json", "tokenizer.model"})
+  for (const char* name : {"tokenizer.json", "tokenizer.model", "vocab.json"})
     if (fs::exists(directory / name)) return directory / name;
   return find_llama2c(directory);
 }
@@ -40,11 +43,14 @@ std::unique_ptr<Tokenizer> open_tokenizer(const fs::path& path) {
   const fs::path file = fs::is_directory(path, error) ? find_in(path) : path;
   require(fs::exists(file, error), file.string(), "expected a tokenizer, got no such file");
   const std::string extension = file.extension().string();
+  if (file.filename() == "vocab.json") return open_vocab_files(file.parent_path());
+  if (file.filename().string().starts_with("bpe_simple_vocab")) return open_clip_vocabulary(file);
   if (extension == ".json") return open_hf_tokenizer(file);
   if (extension == ".model") return open_sentencepiece(file);
   if (extension == ".bin") return open_llama2c_tokenizer(file);
   if (extension == ".gguf") return open_gguf_tokenizer(file);
-  fail(file.string(), "expected a tokenizer (.json, .model, .bin or .gguf), got extension {:?}",
+  fail(file.string(),
+       "expected a tokenizer (.json, .model, .bin, .gguf or bpe_simple_vocab*), got extension {:?}",
        extension);
 }
 

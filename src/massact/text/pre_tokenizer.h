@@ -1,10 +1,11 @@
 // Cutting a normalised text into the words within which a BPE model may merge.
 #pragma once
 
+#include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "massact/text/aligned_text.h"
@@ -29,32 +30,41 @@ struct Metaspace {
   PrependScheme prepend = PrependScheme::always;
 };
 
+/// ByteLevel's: puts a space before a text without one.
+struct PrefixSpace {};
+
+/// ByteLevel's: writes bytes as visible characters.
+struct ByteCharacters {};
+
 /// Immutable and thread-safe.
 class PreTokenizer {
  public:
-  struct Options {
-    bool add_prefix_space = false;       // ByteLevel's: a space before a text without one
-    std::optional<Metaspace> metaspace;  // applied before the splits
-    std::vector<SplitStep> splits;       // each cuts the pieces of the one before
+  /// Changes of a whole piece of text, then cuts, each of the pieces of the one before.
+  struct Stage {
+    std::vector<std::variant<Metaspace, PrefixSpace, ByteCharacters>> changes;
+    std::vector<SplitStep> splits;
   };
 
   PreTokenizer() = default;
-  explicit PreTokenizer(Options options) : options_(std::move(options)) {}
-
-  /// The changes made to a whole section of text before it is cut.
-  AlignedText prepare(const AlignedText& section) const;
+  /// Each stage works on every word of the one before. Throws Error if there are more steps than a
+  /// tokenizer needs.
+  explicit PreTokenizer(std::vector<Stage> stages);
 
   /// True if a text is one word.
-  bool keeps_whole() const { return options_.splits.empty(); }
+  bool keeps_whole() const;
+  /// A text as one word, if keeps_whole().
+  AlignedText whole(const AlignedText& section) const;
 
-  /// Gets a word; false stops.
-  using Sink = std::function<bool(std::string_view word)>;
-  /// Cuts `text` (prepared) into words, in order; returns false if stopped. Words are views into
-  /// `text` and never empty.
-  bool split(std::string_view text, const Sink& sink) const;
+  /// Gets a word, which begins `offset` bytes into the text whose origins are given; false stops.
+  /// Offsets in one text increase.
+  using Sink =
+      std::function<bool(std::string_view word, std::int64_t offset, OriginCursor& origins)>;
+  /// Cuts `section` into words, in order; returns false if stopped. Words are never empty.
+  bool split(const AlignedText& section, const Sink& sink) const;
 
  private:
-  Options options_;
+  class Run;
+  std::vector<Stage> stages_;
 };
 
 /// The pattern of GPT-2's ByteLevel pre-tokenizer.

@@ -7,44 +7,14 @@
 #include <utility>
 
 #include "massact/base/error.h"
+#include "massact/text/regex_syntax.h"
 
 namespace massact {
 namespace {
 
-// \s of PCRE2 has U+180E, which is not white space in Unicode (nor in Oniguruma), so \s is spelled
-// out. Inside a class the list stands as it is; outside it becomes a class of its own.
-constexpr std::string_view kSpaces =
-    "\\t-\\r \\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}"
-    "\\x{3000}";
-
-std::string translate(std::string_view pattern, std::string_view where) {
-  std::string out;
-  bool in_class = false;
-  for (std::size_t i = 0; i < pattern.size(); ++i) {
-    const char c = pattern[i];
-    if (c == '\\' && i + 1 < pattern.size()) {
-      const char next = pattern[++i];
-      if (next == 's') {
-        out += in_class ? std::string(kSpaces) : "[" + std::string(kSpaces) + "]";
-      } else if (next == 'S' && !in_class) {
-        out += "[^" + std::string(kSpaces) + "]";
-      } else {
-        out += c;
-        out += next;
-      }
-      continue;
-    }
-    if (in_class) {
-      const bool nested = c == '[' || pattern.substr(i, 2) == "&&";
-      require(!nested, where, "expected no set operations or nested classes in {:?}", pattern);
-      if (c == ']') in_class = false;
-    } else if (c == '[') {
-      in_class = true;
-    }
-    out += c;
-  }
-  return out;
-}
+constexpr std::size_t kLongestPattern = 64 * 1024;
+constexpr std::uint32_t kMatchLimit = 10'000'000;  // steps of one search
+constexpr std::uint32_t kHeapLimit = 1024 * 1024;  // KiB, without JIT
 
 std::string error_text(int code) {
   PCRE2_UCHAR buffer[256];
@@ -75,12 +45,15 @@ struct RegexMatcher::Scratch {
 };
 
 Regex::Regex(std::string_view pattern, std::string_view where) : code_(std::make_unique<Code>()) {
-  const std::string translated = translate(pattern, where);
+  require(pattern.size() <= kLongestPattern, where,
+          "expected a pattern of at most {} bytes, got {}", kLongestPattern, pattern.size());
+  const std::string translated = pcre2_pattern(pattern, where);
   int error = 0;
   PCRE2_SIZE at = 0;
   code_->pattern = pattern;
   code_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
-                              PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &error, &at, nullptr);
+                              PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C,
+                              &error, &at, nullptr);
   require(code_->code != nullptr, where, "expected a regular expression, got {:?}: {} (at {})",
           pattern, error_text(error), at);
   pcre2_jit_compile(code_->code, PCRE2_JIT_COMPLETE);  // without JIT it is only slower
@@ -107,6 +80,8 @@ RegexMatcher::RegexMatcher(const Regex& regex)
   scratch_->context = pcre2_match_context_create(nullptr);
   scratch_->stack = pcre2_jit_stack_create(kJitStackStart, kJitStackMax, nullptr);
   require(scratch_->data != nullptr && scratch_->context != nullptr, "regex", "out of memory");
+  pcre2_set_match_limit(scratch_->context, kMatchLimit);
+  pcre2_set_heap_limit(scratch_->context, kHeapLimit);
   if (scratch_->stack != nullptr)
     pcre2_jit_stack_assign(scratch_->context, nullptr, scratch_->stack);
 }
@@ -124,8 +99,11 @@ std::optional<RegexMatcher::Span> RegexMatcher::find(std::string_view subject, s
   // Runs of megabytes can exhaust the JIT's stack; the interpreter keeps its state on the heap.
   if (count == PCRE2_ERROR_JIT_STACKLIMIT) count = match(PCRE2_NO_JIT);
   if (count == PCRE2_ERROR_NOMATCH) return std::nullopt;
-  require(count >= 0, "regex", "expected {:?} to match within its limits, got: {}",
-          regex_.code_->pattern, error_text(count));
+  require(
+      count >= 0, "regex",
+      "expected {:?} to be searched for within {} steps and {} MiB, got: {} (such a pattern can "
+      "take exponential time on this text)",
+      regex_.code_->pattern, kMatchLimit, kHeapLimit / 1024, error_text(count));
   const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(scratch_->data);
   return Span{ends[0], ends[1]};
 }

@@ -100,7 +100,7 @@ class SentencePieceTokenizer final : public Tokenizer {
             vocab_size(), id);
     const std::string& piece = processor_->IdToPiece(id);
     if (processor_->IsByte(id)) return std::string(1, static_cast<char>(byte_of_token(piece)));
-    return spaces_for_marks(piece, kMark);
+    return replaced(piece, kMark, " ");
   }
 
   std::unique_ptr<SentencePieceProcessor> processor_;

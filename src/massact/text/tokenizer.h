@@ -62,15 +62,15 @@ class Tokenizer {
 };
 
 /// Opens the tokenizer of a model. `path` is a file, or a directory in which `tokenizer.json`,
-/// else `tokenizer.model` (sentencepiece), else `tokenizer.bin` or `tok*.bin` (llama2.c) is taken.
-/// A
-/// `.gguf` file holds its tokenizer.
+/// else `tokenizer.model` (sentencepiece), else `vocab.json` with `merges.txt`, else
+/// `tokenizer.bin` or `tok*.bin` (llama2.c) is taken. A `.gguf` file holds its tokenizer; OpenAI
+/// CLIP's is a file `bpe_simple_vocab*` by itself.
 ///
-/// BOS: for `tokenizer.json`, `add_bos_token` of a `tokenizer_config.json` beside it decides if
-/// present, else whether the post-processor's template starts with a special token, as HF
-/// transformers 5 does; for `tokenizer.model`, `add_bos_token` or true if the model has a BOS (as
-/// LLaMA); for llama2.c, always; for GGUF, `tokenizer.ggml.add_bos_token` or llama.cpp's default.
-/// Throws Error naming file and field for anything malformed or not supported.
+/// BOS: for `tokenizer.json` and `vocab.json`, `add_bos_token` of a `tokenizer_config.json` beside
+/// it decides if present, else whether the post-processor's template starts with a special token,
+/// as HF transformers 5 does; for `tokenizer.model`, `add_bos_token` or true if the model has a BOS
+/// (as LLaMA); for llama2.c, always; for GGUF, `tokenizer.ggml.add_bos_token` or llama.cpp's
+/// default. Throws Error naming file and field for anything malformed or not supported.
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path);
 
 }  // namespace massact

@@ -64,10 +64,9 @@ int byte_of_token(std::string_view text) {
   return static_cast<int>(high * 16 + low);
 }
 
-std::string spaces_for_marks(std::string text, std::string_view mark) {
-  if (mark.empty()) return text;
-  for (auto at = text.find(mark); at != std::string::npos; at = text.find(mark, at + 1))
-    text.replace(at, mark.size(), " ");
+std::string replaced(std::string text, std::string_view from, std::string_view to) {
+  for (auto at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
+    text.replace(at, from.size(), to);
   return text;
 }
 

@@ -41,8 +41,8 @@ std::string byte_token(unsigned char byte);
 /// The byte that a byte token stands for, or -1 if `text` is not one.
 int byte_of_token(std::string_view text);
 
-/// `text` with every `mark` turned into a space; an empty mark changes nothing.
-std::string spaces_for_marks(std::string text, std::string_view mark);
+/// `text` with every `from` (not empty) replaced by `to`.
+std::string replaced(std::string text, std::string_view from, std::string_view to);
 
 /// `bytes` for a person: themselves if they are UTF-8, else every byte as `<0xE2>`.
 std::string printable(std::string_view bytes);

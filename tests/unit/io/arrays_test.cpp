@@ -67,6 +67,10 @@ TEST(Npy, WritesWhatItReads) {
   EXPECT_THAT(bytes, HasSubstr("'descr': '<f4', 'fortran_order': False, 'shape': (2, )"));
   EXPECT_EQ(bytes.size(), 128u + 8u) << "the data begin at a multiple of 64";
   EXPECT_THAT(bytes, testing::EndsWith("\n" + bytes_of(1.5f, 2.5f)));
+  const FloatArray read = read_npy_floats(directory / "f.npy");
+  EXPECT_EQ(read.shape, Shape({2}));
+  EXPECT_THAT(read.values, testing::ElementsAreArray(floats));
+  EXPECT_THAT(error_of([&] { read_npy_floats(directory / "a.npy"); }), HasSubstr("<f4"));
   EXPECT_THAT(error_of([&] { write_npy(directory / "g.npy", {3}, floats); }),
               HasSubstr("expected 3 values for shape [3], got 2"));
 }

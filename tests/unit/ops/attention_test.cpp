@@ -1,4 +1,4 @@
-#include "massact/ops/attention.h"
+#include "massact/ops/attention_sums.h"
 
 #include <gtest/gtest.h>
 
@@ -27,7 +27,7 @@ struct AttentionCase {
   bool causal = true;
   std::int64_t window = 0;
   float soft_cap = 0;
-  bool alibi = false;
+  bool alibi = false, alibi_in_bf16 = false;
   Slot slot = Slot::none;
   AttentionKind kind = AttentionKind::softmax;
   float gamma = 0, eta = 1;
@@ -58,6 +58,8 @@ std::vector<AttentionCase> cases() {
   with("window_without_causal", {300}, [](auto& c) { c.window = 33, c.causal = false; });
   with("soft_cap", {130}, [](auto& c) { c.soft_cap = 5, c.q_deviation = 10; });
   with("alibi", {270}, [](auto& c) { c.alibi = true, c.heads = 4; });
+  // Beyond 256, where bf16 holds no odd position.
+  with("alibi_in_bf16", {300}, [](auto& c) { c.alibi = c.alibi_in_bf16 = true, c.heads = 3; });
   with("slot_key", {140, 1}, [](auto& c) { c.slot = Slot::key; });
   with("slot_key_value", {300}, [](auto& c) { c.slot = Slot::key_value, c.soft_cap = 3; });
   with("slot_logit", {150}, [](auto& c) { c.slot = Slot::logit, c.window = 20; });
@@ -99,10 +101,18 @@ struct Inputs {
     slot = random_matrix(3, kv_cols, 4);
     logits = random_matrix(1, p.heads, 5);
     slopes = random_matrix(1, p.heads, 6, 0, 0.2f);
-    options = {p.heads, p.kv_heads, p.head_size, 1.0f / std::sqrt(static_cast<float>(p.head_size)),
-               p.kind,  p.causal,   p.window,    p.soft_cap,
-               {},      {},         {},          {},
-               p.gamma, p.eta};
+    options.heads = p.heads;
+    options.kv_heads = p.kv_heads;
+    options.head_size = p.head_size;
+    options.scale = 1.0f / std::sqrt(static_cast<float>(p.head_size));
+    options.kind = p.kind;
+    options.causal = p.causal;
+    options.window = p.window;
+    options.soft_cap = p.soft_cap;
+    options.alibi_in_bf16 = p.alibi_in_bf16;
+    if (p.alibi_in_bf16) options.alibi_factor = 0.3f;
+    options.clip_gamma = p.gamma;
+    options.clip_eta = p.eta;
     const auto row = [&](const Matrix& m, std::int64_t r) {
       return std::span<const float>(m.row(r), static_cast<std::size_t>(m.cols));
     };
@@ -139,6 +149,86 @@ TEST_P(AttentionTest, AgreesWithReference) {
   // are keys without normalising.
   const double sum = p_.kind == AttentionKind::sigmoid ? 20 : 1;
   expect_close(z, expected, tolerance(), sum * tolerance());
+}
+
+void expect_sums(const std::vector<double>& actual, const std::vector<double>& expected,
+                 double tolerance, const char* what) {
+  ASSERT_EQ(actual.size(), expected.size());
+  for (std::size_t i = 0; i < actual.size(); ++i) {
+    ASSERT_NEAR(actual[i], expected[i], tolerance * (1 + std::abs(expected[i])))
+        << what << " at " << i;
+  }
+}
+
+std::vector<double> as_doubles(const std::vector<float>& values) {
+  return {values.begin(), values.end()};
+}
+
+// Every third key of the even sequences, and all keys of the last one.
+std::vector<std::uint8_t> chosen_keys(const Inputs& in) {
+  std::vector<std::uint8_t> chosen(static_cast<std::size_t>(in.q.rows));
+  for (std::size_t s = 0; s < in.sequences.size(); s += 2) {
+    const bool all = s + 1 == in.sequences.size() && s > 0;
+    for (std::int64_t j = 0; j < in.sequences[s].count; j += all ? 1 : 3) {
+      chosen[static_cast<std::size_t>(in.sequences[s].first + j)] = 1;
+    }
+  }
+  return chosen;
+}
+
+TEST_P(AttentionTest, SumsAgreeWithReference) {
+  Matrix plain = in_.output(), z = in_.output(), expected_z = in_.output();
+  AttentionSums sums, expected;
+  sums.chosen = expected.chosen = chosen_keys(in_);
+  sums.prefix = expected.prefix = 64;
+  attention(in_.q.view(), in_.k.view(), in_.v.view(), in_.sequences, in_.options, plain.view(),
+            threads_);
+  attention(in_.q.view(), in_.k.view(), in_.v.view(), in_.sequences, in_.options, z.view(), sums,
+            threads_);
+  ref::attention(in_.q.view(), in_.k.view(), in_.v.view(), in_.sequences, in_.options,
+                 expected_z.view(), expected);
+  expect_same_bits(z, plain);
+  const double tolerance = 4 * this->tolerance();
+  expect_sums(sums.column_sums, expected.column_sums, tolerance, "column sums");
+  expect_sums(sums.prefix_sums, expected.prefix_sums, tolerance, "prefix sums");
+  // Scores cancel in their sum: the error is that of the terms.
+  const double scores = std::max(1.0f, p_.q_deviation) * 1e-4;
+  expect_sums(sums.score_sums, expected.score_sums, scores, "score sums");
+  expect_sums(as_doubles(sums.entropy), as_doubles(expected.entropy),
+              p_.q_deviation > 100 ? 0.05 : 2e-5, "entropy");
+  expect_sums(as_doubles(sums.chosen_weight), as_doubles(expected.chosen_weight), tolerance,
+              "weight of the chosen keys");
+  expect_sums(as_doubles(sums.slot_weight), as_doubles(expected.slot_weight), tolerance,
+              "weight of the slot");
+  const FloatMatrix a = sums.output(in_.options), b = expected.output(in_.options);
+  for (const RowRange& rows : in_.sequences) {
+    for (std::int64_t r = rows.first; r < rows.first + rows.count; ++r) {
+      for (std::int64_t c = 0; c < a.cols; ++c) {
+        ASSERT_NEAR(a(r, c), b(r, c), tolerance * (20 + std::abs(b(r, c)))) << r << ", " << c;
+      }
+    }
+  }
+  for (const float closure : sums.closure) EXPECT_LE(closure, p_.q_deviation > 100 ? 1e-3 : 1e-5);
+}
+
+TEST_P(AttentionTest, SumsDoNotDependOnThreadsOrNeighbours) {
+  Matrix z = in_.output();
+  AttentionSums together, alone;
+  together.chosen = alone.chosen = chosen_keys(in_);
+  together.prefix = alone.prefix = 10;
+  attention(in_.q.view(), in_.k.view(), in_.v.view(), in_.sequences, in_.options, z.view(),
+            together, threads_);
+  Threads one(1);
+  const std::vector<RowRange> last = {in_.sequences.back()};
+  attention(in_.q.view(), in_.k.view(), in_.v.view(), last, in_.options, z.view(), alone, one);
+  for (std::int64_t h = 0; h < p_.heads; ++h) {
+    for (std::int64_t r = last[0].first; r < last[0].first + last[0].count; ++r) {
+      const std::size_t at = together.at(h, r);
+      ASSERT_EQ(together.column_sums[at], alone.column_sums[at]);
+      ASSERT_EQ(together.score_sums[at], alone.score_sums[at]);
+      ASSERT_EQ(together.entropy[at], alone.entropy[at]);
+    }
+  }
 }
 
 // With q, k, v in bf16 and a scale that is a power of two, only the weights are rounded.

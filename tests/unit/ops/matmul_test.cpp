@@ -6,6 +6,8 @@
 #include <string>
 
 #include "massact/base/error.h"
+#include "massact/ops/elementwise.h"
+#include "massact/ops/packed_memory.h"
 #include "massact/ops/ref/ops.h"
 #include "unit/ops/support.h"
 
@@ -38,7 +40,7 @@ std::string case_name(const testing::TestParamInfo<MatmulCase>& info) {
 
 std::vector<MatmulCase> cases() {
   std::vector<MatmulCase> result;
-  for (const Precision precision : {Precision::f32, Precision::bf16}) {
+  for (const Precision precision : {Precision::f32, Precision::bf16, Precision::int8}) {
     for (const auto& [m, n, k] : std::vector<std::array<std::int64_t, 3>>{{1, 1, 1},
                                                                           {1, 7, 3},
                                                                           {3, 172, 64},
@@ -67,6 +69,24 @@ Matrix rounded_to_bf16(Matrix m) {
   return m;
 }
 
+// Each row scaled to ±127 and rounded: int8's levels times the scale, as floats.
+Matrix rounded_to_int8(Matrix m) {
+  for (std::int64_t r = 0; r < m.rows; ++r) {
+    float largest = 0;
+    for (std::int64_t c = 0; c < m.cols; ++c) largest = std::max(largest, std::abs(m.row(r)[c]));
+    const float scale = largest / 127.0f;
+    for (std::int64_t c = 0; c < m.cols; ++c) {
+      m.row(r)[c] = std::nearbyint(m.row(r)[c] / scale) * scale;
+    }
+  }
+  return m;
+}
+
+Matrix rounded_to(Precision precision, const Matrix& m) {
+  if (precision == Precision::f32) return m;
+  return precision == Precision::bf16 ? rounded_to_bf16(m) : rounded_to_int8(m);
+}
+
 class MatmulTest : public testing::TestWithParam<MatmulCase> {
  protected:
   MatmulTest() : x_(random_matrix(p_.m, p_.k, 1)), w_(random_matrix(p_.n, p_.k, 2, 5)) {}
@@ -85,11 +105,10 @@ TEST_P(MatmulTest, AgreesWithReference) {
   x_.row(p_.m - 1)[p_.k / 2] = 3000.0f;  // a massive activation
   Matrix y(p_.m, p_.n, 3), expected(p_.m, p_.n);
   matmul(x_.view(), pack(), y.view(), threads_);
-  const bool bf16 = p_.precision == Precision::bf16;
-  ref::matmul(bf16 ? rounded_to_bf16(x_).view() : x_.view(),
-              bf16 ? rounded_to_bf16(w_).view() : w_.view(), expected.view());
+  const Matrix x = rounded_to(p_.precision, x_), w = rounded_to(p_.precision, w_);
+  ref::matmul(x.view(), w.view(), expected.view());
   // f32 accumulation: k roundings of partial sums that grow like sqrt(k).
-  const double absolute = 4e-8 * static_cast<double>(p_.k) + 1e-6;
+  const double absolute = 5e-8 * static_cast<double>(p_.k) + 1e-6;
   for (std::int64_t r = 0; r < p_.m; ++r) {
     const bool massive = r == p_.m - 1;
     for (std::int64_t c = 0; c < p_.n; ++c) {
@@ -128,6 +147,33 @@ TEST_P(MatmulTest, BitsDoNotDependOnThreadsOrStride) {
     matmul(wide.view(), w, y.view(), threads);
     test::expect_same_bits(y, expected);
   }
+}
+
+// norm, product, bias, activation and residual in one call have the bits of one call for each.
+TEST_P(MatmulTest, FusedStepsHaveTheBitsOfSeparateOnes) {
+  const PackedMatrix w = pack();
+  const Matrix norm_weight = random_matrix(1, p_.k, 3), bias = random_matrix(1, p_.n, 4);
+  const Matrix residual = random_matrix(p_.m, p_.n, 5, 2);
+  const NormOptions norm_options = {.subtract_mean = true, .weight = norm_weight.data};
+  Matrix normed(p_.m, p_.k), product(p_.m, p_.n), expected(p_.m, p_.n);
+  norm(x_.view(), norm_options, {.out = normed.view()}, threads_);
+  matmul(normed.view(), w, product.view(), threads_);
+  add_bias(product.view(), bias.data, threads_);
+  activate(product.view(), Activation::gelu_tanh, product.view(), threads_);
+  Matrix activated(p_.m, p_.n);
+  MatmulOptions options = {
+      .norm = &norm_options, .bias = bias.data, .activation = Activation::gelu_tanh};
+  matmul(x_.view(), w, activated.view(), options, threads_);
+  test::expect_same_bits(activated, product);
+
+  add(residual.view(), product.view(), expected.view(), threads_);
+  Matrix apart(p_.m, p_.n, 3), in_place = residual;
+  options.residual = residual.view();
+  matmul(x_.view(), w, apart.view(), options, threads_);
+  test::expect_same_bits(apart, expected);
+  options.residual = in_place.view();
+  matmul(x_.view(), w, in_place.view(), options, threads_);
+  test::expect_same_bits(in_place, expected);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, MatmulTest, testing::ValuesIn(cases()), case_name);
@@ -184,6 +230,25 @@ TEST(PackedMatrixTest, HalfPrecisionWeightsAreExactInF32) {
     for (std::int64_t i = 0; i < kIn; ++i) {
       ASSERT_EQ(y.row(i)[o], to_float(w[static_cast<std::size_t>(o * kIn + i)])) << o << ", " << i;
     }
+  }
+}
+
+// Memory that was another matrix's gives the same products.
+TEST(PackedMatrixTest, KeptMemoryIsPackedAnew) {
+  Threads threads(2);
+  const Matrix x = random_matrix(40, 70, 1), first = random_matrix(50, 70, 2);
+  const Matrix second = random_matrix(50, 70, 3);
+  for (const Precision precision : {Precision::f32, Precision::bf16}) {
+    const auto product = [&](const Matrix& w) {
+      const WeightSlice slice = slice_of(w);
+      Matrix y(40, 50);
+      matmul(x.view(), PackedMatrix::pack({&slice, 1}, precision, threads), y.view(), threads);
+      return y;
+    };
+    const Matrix expected = product(second);
+    const KeepPackedMemory keep;
+    product(first);
+    test::expect_same_bits(product(second), expected);
   }
 }
 

@@ -35,7 +35,8 @@ TEST_P(BadTokenizerJson, IsRefused) {
 INSTANTIATE_TEST_SUITE_P(
     All, BadTokenizerJson,
     testing::Values(
-        BadField{"ModelType", "\"BPE\"", "\"Unigram\"", "model.type] expected \"BPE\", got"},
+        BadField{"ModelType", "\"BPE\"", "\"Trigram\"", "model.type] expected BPE, Unigram,"},
+        BadField{"UnigramOfObject", "\"BPE\"", "\"Unigram\"", "model.vocab] expected an array"},
         BadField{"NoVocabulary", "\"vocab\"", "\"words\"", "model.vocab"},
         BadField{"HugeId", "\"Ċ\": 5", "\"Ċ\": 4000000000", "model.vocab.Ċ"},
         BadField{"NegativeId", "\"Ċ\": 5", "\"Ċ\": -5", "expected a token id"},
@@ -53,18 +54,26 @@ INSTANTIATE_TEST_SUITE_P(
         BadField{"AddedWithoutContent", "\"content\"", "\"text\"", "added_tokens[0]: content]"},
         BadField{"TemplateId", "\"ids\": [6]", "\"ids\": [600]", "special_tokens"},
         BadField{"TemplateName", "\"<s>\": {\"id\"", "\"<x>\": {\"id\"", "special_tokens"},
-        BadField{"PreTokenizer", "\"ByteLevel\", \"add", "\"BertPreTokenizer\", \"add",
-                 "BertPreTokenizer"},
+        BadField{"PreTokenizer", "\"ByteLevel\", \"add", "\"UnicodeScripts\", \"add",
+                 "UnicodeScripts"},
+        BadField{"Delimiter", "\"ByteLevel\", \"add_prefix_space\": false",
+                 "\"CharDelimiterSplit\", \"delimiter\": \"\"", "delimiter"},
+        BadField{"ByteFallback", "\"type\": \"BPE\"", "\"byte_fallback\": true", "byte_fallback"},
         BadField{"Decoder", "\"decoder\": {\"type\": \"ByteLevel\"}",
                  "\"decoder\": {\"type\": \"CTC\"}", "decoder.type] expected a supported decoder"},
-        BadField{"Normalizer",
-                 "\"decoder\":", "\"normalizer\": {\"type\": \"Precompiled\"}, \"x\":",
+        BadField{"Normalizer", "\"decoder\":", "\"normalizer\": {\"type\": \"Nmt\"}, \"x\":",
                  "normalizer.type] expected a supported normalizer"},
+        BadField{"Charsmap", "\"decoder\":",
+                 "\"normalizer\": {\"type\": \"Precompiled\", \"precompiled_charsmap\": \"AAAA\"}, "
+                 "\"x\":",
+                 "precompiled_charsmap"},
+        BadField{"Base64", "\"decoder\":",
+                 "\"normalizer\": {\"type\": \"Precompiled\", \"precompiled_charsmap\": \"?\"}, "
+                 "\"x\":",
+                 "base64"},
         BadField{"Pattern", "\"ByteLevel\", \"add_prefix_space\": false",
                  "\"Split\", \"pattern\": {\"Regex\": \"(\"}", "pattern.Regex"},
         BadField{"Dropout", "\"type\": \"BPE\"", "\"dropout\": 0.1", "dropout"},
-        BadField{"Suffix", "\"type\": \"BPE\"", "\"end_of_word_suffix\": \"</w>\"",
-                 "end_of_word_suffix"},
         BadField{"Syntax", "\"merges\": [", "\"merges\": [,", "tokenizer.json"}),
     [](const testing::TestParamInfo<BadField>& test) { return test.param.name; });
 

@@ -4,6 +4,7 @@
 #include "massact/text/pre_tokenizer.h"
 #include "massact/text/utf8.h"
 #include "text_test.h"
+#include "unit/io/io_test.h"
 
 namespace massact {
 namespace {
@@ -58,26 +59,72 @@ TEST(Regex, LongRunsMatch) {
   EXPECT_EQ(match->end, spaces.size());
 }
 
+// What Oniguruma reads differently: each pattern, texts it matches whole, and others.
+TEST(Regex, MeansWhatOnigurumaMeans) {
+  struct Case {
+    const char* pattern;
+    std::vector<std::string_view> matched, unmatched;
+  };
+  const std::vector<Case> cases = {
+      {"[a[bc]d]+", {"abcd"}, {"a["}},
+      {"[^a[bc]]", {"d", "["}, {"a", "b"}},
+      {"[a[^b]]", {"a", "c"}, {"b"}},
+      {"[^a[^b]]", {"b"}, {"a", "c"}},
+      {"[a-z&&[^aeiou]]+", {"xyz"}, {"a", "xa"}},
+      {"[^(\\s|[.,!])]+", {"ab"}, {"a b", "a|b", "(", "."}},
+      {"(?m:.)", {"\n", "a"}, {}},
+      {".", {"\r"}, {"\n"}},
+      {"a{,2}b", {"b", "aab"}, {"aaab"}},
+      {"a{b", {"a{b"}, {}},
+      {"\\h+", {"0aF"}, {"g", " "}},
+      {"\\u00E9", {"\u00E9"}, {"e"}},
+      {"\\w+", {"a\u0300", "\u00B2", "_\u2160"}, {"\u200D", "\u2080"}},
+      {"a\\b.*", {"a-"}, {"a\u0300"}},
+      {"[[:punct:]]", {"$", "\u20AC"}, {"a"}},
+      {"[[:^alpha:]]", {"1"}, {"a"}},
+      {"\\p{Letter}\\p{^Alpha}", {"a1"}, {"aa"}},
+      {"\\p{Decimal_Number}", {"\u0669"}, {"\u00B2"}},
+      {"[]a]+", {"]a"}, {"b"}},
+      {"[\\W]", {"-"}, {"a"}},
+  };
+  for (const Case& c : cases) {
+    const Regex regex(c.pattern, "test");
+    for (const auto text : c.matched) EXPECT_TRUE(matches(regex, text)) << c.pattern << " " << text;
+    for (const auto text : c.unmatched)
+      EXPECT_FALSE(matches(regex, text)) << c.pattern << " " << text;
+  }
+}
+
+TEST(Regex, ExponentialSearchesAreGivenUp) {
+  const Regex regex("(a+)+$", "test");
+  const std::string text = std::string(100, 'a') + "b";
+  const std::string error = io_test::error_of([&] { RegexMatcher(regex).find(text, 0); });
+  EXPECT_THAT(error, testing::HasSubstr("(a+)+$"));
+  EXPECT_THAT(error, testing::HasSubstr("exponential"));
+}
+
 TEST(Regex, BadPatternsNameTheirPlace) {
-  for (const char* pattern : {"(", "[a", "a{2,1}", "(?<n", "[[a]b]", "[a&&b]", "\\p{Nonsense}"}) {
+  for (const char* pattern : {"(", "[a", "a{2,1}", "(?<n", "[[a]b", "[a&&", "\\p{Nonsense}",
+                              "(*COMMIT)a", "\\Qa\\E", "a{2}+", "\\p", "\\", "[[:nonsense:]]"}) {
     try {
       const Regex regex(pattern, "pre_tokenizer.pattern");
       ADD_FAILURE() << pattern;
     } catch (const Error& error) {
       EXPECT_EQ(error.where(), "pre_tokenizer.pattern");
-      EXPECT_THAT(error.what(), testing::HasSubstr(pattern));
+      EXPECT_THAT(error.what(), testing::HasSubstr(fmt::format("{:?}", pattern)));
     }
   }
 }
 
 std::vector<std::string> split(SplitBehavior behavior, bool invert, std::string_view text) {
-  PreTokenizer::Options options;
-  options.splits.push_back({Regex("-", "test"), behavior, invert});
+  std::vector<PreTokenizer::Stage> stages(1);
+  stages[0].splits.push_back({Regex("-", "test"), behavior, invert});
   std::vector<std::string> words;
-  PreTokenizer(std::move(options)).split(text, [&](std::string_view word) {
-    words.emplace_back(word);
-    return true;
-  });
+  PreTokenizer(std::move(stages))
+      .split(AlignedText(text), [&](std::string_view word, std::int64_t, OriginCursor&) {
+        words.emplace_back(word);
+        return true;
+      });
   return words;
 }
 

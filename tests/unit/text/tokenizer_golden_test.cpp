@@ -90,6 +90,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"metaspace", golden("metaspace.json"), true, false},
                     Case{"gpt2", shared("gpt2-tokenizer/tokenizer.json"), true, true},
                     Case{"mistral", shared("mistral-tokenizer/tokenizer.json"), true, false},
+                    Case{"clip", shared("clip-tokenizer/bpe_simple_vocab_16e6.txt.gz"), false,
+                         false},
                     Case{"sp_bpe", golden("sp_bpe.model"), true, false},
                     Case{"sp_unigram", golden("sp_unigram.model"), false, false}),
     [](const testing::TestParamInfo<Case>& test) { return test.param.name; });

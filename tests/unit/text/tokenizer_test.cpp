@@ -166,8 +166,8 @@ TEST(Bpe, AgreesWithThePlainDefinition) {
       plain.erase(plain.begin() + static_cast<std::ptrdiff_t>(best_at) + 1);
     }
     std::vector<std::string> ours;
-    BpeEncoder(model).encode_parts(word, [&](std::span<const BpeToken> tokens) {
-      for (const BpeToken& token : tokens)
+    BpeEncoder(model).encode(word, [&](std::span<const WordToken> tokens) {
+      for (const WordToken& token : tokens)
         ours.push_back(word.substr(token.begin, token.end - token.begin));
       return true;
     });

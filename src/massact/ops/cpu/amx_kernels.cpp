@@ -121,25 +121,6 @@ MASSACT_AMX void amx_register_products(std::int64_t steps) {
   }
 }
 
-MASSACT_AMX void amx_copy_block(const float* c, std::int64_t rows, std::int64_t columns, float* out,
-                                std::int64_t out_stride, bool stream) {
-  const bool aligned =
-      (reinterpret_cast<std::uintptr_t>(out) | (static_cast<std::uintptr_t>(out_stride) * 4)) %
-          64 ==
-      0;
-  if (!stream || !aligned || columns < kAmxPanel) {
-    for (std::int64_t r = 0; r < rows; ++r) {
-      std::copy_n(c + r * kAmxPanel, columns, out + r * out_stride);
-    }
-    return;
-  }
-  for (std::int64_t r = 0; r < rows; ++r) {
-    _mm512_stream_ps(out + r * out_stride, _mm512_load_ps(c + r * kAmxPanel));
-    _mm512_stream_ps(out + r * out_stride + 16, _mm512_load_ps(c + r * kAmxPanel + 16));
-  }
-  _mm_sfence();  // before other threads are told that the block is there
-}
-
 MASSACT_AMX void amx_pack_a(const float* x, std::int64_t stride, std::int64_t rows,
                             std::int64_t count, std::uint16_t* panel) {
   const std::int64_t steps = (count + kAmxStep - 1) / kAmxStep;

@@ -42,11 +42,6 @@ struct AmxBlock {
 };
 void amx_multiply(const AmxBlock& block);
 
-/// Copies rows x columns of a 32x32 block. With `stream`, whole aligned blocks are written past the
-/// caches: large results would only push out what is still needed.
-void amx_copy_block(const float* c, std::int64_t rows, std::int64_t columns, float* out,
-                    std::int64_t out_stride, bool stream);
-
 /// Rows of f32 → one A panel: 32 rows (missing ones zero), `count` values of k from `x`, padded
 /// with zeros to whole steps.
 void amx_pack_a(const float* x, std::int64_t stride, std::int64_t rows, std::int64_t count,

@@ -98,6 +98,20 @@ inline VisibleKeys visible_keys(const AttentionOptions& options, std::int64_t i,
 /// Soft cap, ALiBi, mask, then weights according to `mode`. Weights of hidden keys are 0.
 void weigh_scores(const ScoreBlock& block, const AttentionOptions& options, ScoreMode mode);
 
+/// Where the sums over a block's queries go, beside its ScoreBlock.
+struct BlockSums {
+  std::int64_t prefix_rows = 0;      ///< the block's first rows, whose weights go to `prefix`
+  float* prefix = nullptr;           ///< [kKeyTile] += weights of those rows
+  float* columns = nullptr;          ///< [kKeyTile] += weights of the other rows
+  float* scores = nullptr;           ///< [kKeyTile] += visible scores of all rows
+  float* weighted_scores = nullptr;  ///< [rows] += Σ weight · score
+};
+
+/// As weigh_scores with mode `clipped` or `sigmoid`: scores become final weights, from the final
+/// maximum and sum; both are added up over the block's queries.
+void sum_scores(const ScoreBlock& block, const AttentionOptions& options, ScoreMode mode,
+                const BlockSums& sums);
+
 /// out[c] = x[c] * factor.
 void scale_row(const float* x, float factor, std::int64_t cols, float* out);
 

@@ -34,10 +34,25 @@ HWY_INLINE V sigmoid(V x) {
   return hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), e, one), hn::Add(one, e));
 }
 
-// Soft cap and ALiBi on columns [first, last) of one row whose column 0 is `distance` keys after
-// the query.
+// Rounds to the nearest bf16, ties to even (finite values).
+HWY_INLINE V rounded_to_bf16(V x) {
+  const D d;
+  const hn::RebindToUnsigned<D> du;
+  const auto bits = hn::BitCast(du, x);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1u));
+  const auto carried = hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7FFFu)));
+  return hn::BitCast(d, hn::And(carried, hn::Set(du, 0xFFFF0000u)));
+}
+
+// b(t) of AttentionOptions.
+HWY_INLINE V alibi_bias(V t, V slope, V factor, bool in_bf16) {
+  if (!in_bf16) return hn::Mul(hn::Mul(factor, slope), t);
+  return hn::Mul(factor, rounded_to_bf16(hn::Mul(slope, rounded_to_bf16(t))));
+}
+
+// Soft cap and ALiBi on columns [first, last) of the row of `query`, whose column 0 is `first_key`.
 void adjust_row(float* s, Columns columns, const AttentionOptions& options, float slope,
-                std::int64_t distance) {
+                std::int64_t first_key, std::int64_t query) {
   const D d;
   if (options.soft_cap > 0) {
     const V cap = hn::Set(d, options.soft_cap), inverse = hn::Set(d, 1.0f / options.soft_cap);
@@ -46,10 +61,14 @@ void adjust_row(float* s, Columns columns, const AttentionOptions& options, floa
     }
   }
   if (slope != 0) {
-    const V slope_v = hn::Set(d, slope);
+    const V slope_v = hn::Set(d, slope), factor = hn::Set(d, options.alibi_factor);
+    const auto bias = [&](V t) HWY_ATTR {
+      return alibi_bias(t, slope_v, factor, options.alibi_in_bf16);
+    };
+    const V own = bias(hn::Set(d, static_cast<float>(query)));
     for (std::int64_t j = columns.first; j < columns.last; j += lane_count()) {
-      const V keys = hn::Iota(d, static_cast<float>(j + distance));
-      hn::Store(hn::MulAdd(slope_v, keys, hn::Load(d, s + j)), d, s + j);
+      const V keys = hn::Iota(d, static_cast<float>(first_key + j));
+      hn::Store(hn::Add(hn::Load(d, s + j), hn::Sub(bias(keys), own)), d, s + j);
     }
   }
 }
@@ -120,27 +139,89 @@ HWY_INLINE void weigh_row(const ScoreBlock& block, std::int64_t r, float* s, Col
   block.sum[r] = block.sum[r] * correction + aligned_exp(s, columns, shift);
 }
 
-void WeighScores(const ScoreBlock& block, const AttentionOptions& options, ScoreMode mode) {
-  for (std::int64_t r = 0; r < block.rows; ++r) {
-    float* s = block.scores + r * kKeyTile;
-    const std::int64_t query = block.first_query + r;
+// A row's visible columns in the block, and whole steps around them.
+struct RowColumns {
+  RowColumns(const ScoreBlock& block, const AttentionOptions& options, std::int64_t query) {
     const VisibleKeys keys = visible_keys(options, query, block.key_count);
     const auto column = [&](std::int64_t key) {
       return std::clamp(key - block.first_key, block.columns.first, block.columns.last);
     };
-    const Columns visible = {column(keys.first), column(keys.last)};
-    block.correction[r] = 1.0f;
+    visible = {column(keys.first), column(keys.last)};
+    steps = {visible.first / kKeyStep * kKeyStep,
+             (visible.last + kKeyStep - 1) / kKeyStep * kKeyStep};
+  }
+  Columns visible, steps;
+};
+
+void WeighScores(const ScoreBlock& block, const AttentionOptions& options, ScoreMode mode) {
+  for (std::int64_t r = 0; r < block.rows; ++r) {
+    float* s = block.scores + r * kKeyTile;
+    const std::int64_t query = block.first_query + r;
     // Whole steps around the visible columns are computed, the rest is known to be 0.
-    const Columns steps = {visible.first / kKeyStep * kKeyStep,
-                           (visible.last + kKeyStep - 1) / kKeyStep * kKeyStep};
+    const auto [visible, steps] = RowColumns(block, options, query);
+    block.correction[r] = 1.0f;
     if (visible.first >= visible.last) {
       std::fill(s + block.columns.first, s + block.columns.last, 0.0f);
       continue;
     }
-    adjust_row(s, steps, options, block.alibi_slope, block.first_key - query);
+    adjust_row(s, steps, options, block.alibi_slope, block.first_key, query);
     std::fill(s + steps.first, s + visible.first, kMasked);
     std::fill(s + visible.last, s + steps.last, kMasked);
     weigh_row(block, r, s, steps, options, mode);
+    std::fill(s + block.columns.first, s + steps.first, 0.0f);
+    std::fill(s + steps.last, s + block.columns.last, 0.0f);
+  }
+}
+
+// One row of SumScores: scores in `steps` become weights, and are added to the sums.
+HWY_INLINE void sum_row(float* s, Columns steps, float shift, float factor, ScoreMode mode,
+                        const AttentionOptions& options, float* column_sums, float* score_sums,
+                        float& weighted_score) {
+  const D d;
+  const V zero = hn::Zero(d), one = hn::Set(d, 1.0f), masked = hn::Set(d, kMasked);
+  const V shift_v = hn::Set(d, shift), factor_v = hn::Set(d, factor);
+  const V gamma = hn::Set(d, options.clip_gamma);
+  const bool stretched = options.clip_gamma != 0.0f || options.clip_eta != 1.0f;
+  V weighted = zero;
+  for (std::int64_t j = steps.first; j < steps.last; j += lane_count()) {
+    const V score = hn::Load(d, s + j);
+    const auto seen = hn::Gt(score, masked);
+    V weight;
+    if (mode == ScoreMode::sigmoid) {
+      weight = sigmoid(score);
+    } else {
+      weight = hn::Mul(factor_v, exp_nonpositive(d, hn::Sub(score, shift_v)));
+      if (stretched) weight = hn::Min(one, hn::Max(zero, hn::Add(weight, gamma)));
+    }
+    hn::Store(weight, d, s + j);
+    hn::Store(hn::Add(hn::Load(d, column_sums + j), weight), d, column_sums + j);
+    const V finite = hn::IfThenElseZero(seen, score);
+    hn::Store(hn::Add(hn::Load(d, score_sums + j), finite), d, score_sums + j);
+    weighted = hn::MulAdd(weight, finite, weighted);
+  }
+  weighted_score += hn::GetLane(hn::SumOfLanes(d, weighted));
+}
+
+void SumScores(const ScoreBlock& block, const AttentionOptions& options, ScoreMode mode,
+               const BlockSums& sums) {
+  for (std::int64_t r = 0; r < block.rows; ++r) {
+    float* s = block.scores + r * kKeyTile;
+    const std::int64_t query = block.first_query + r;
+    const auto [visible, steps] = RowColumns(block, options, query);
+    if (visible.first >= visible.last) {
+      std::fill(s + block.columns.first, s + block.columns.last, 0.0f);
+      continue;
+    }
+    adjust_row(s, steps, options, block.alibi_slope, block.first_key, query);
+    std::fill(s + steps.first, s + visible.first, kMasked);
+    std::fill(s + visible.last, s + steps.last, kMasked);
+    // A sum of 0: nothing is visible but -inf, whose weight is 0.
+    const float factor =
+        block.sum[r] == 0 ? 0.0f : (options.clip_eta - options.clip_gamma) / block.sum[r];
+    const float shift = block.maximum[r] == kMasked ? 0.0f : block.maximum[r];
+    sum_row(s, steps, shift, factor, mode, options,
+            r < sums.prefix_rows ? sums.prefix : sums.columns, sums.scores,
+            sums.weighted_scores[r]);
     std::fill(s + block.columns.first, s + steps.first, 0.0f);
     std::fill(s + steps.last, s + block.columns.last, 0.0f);
   }
@@ -214,6 +295,7 @@ HWY_AFTER_NAMESPACE();
 namespace massact::ops::cpu {
 
 HWY_EXPORT(WeighScores);
+HWY_EXPORT(SumScores);
 HWY_EXPORT(ExpRow);
 HWY_EXPORT(SigmoidRow);
 HWY_EXPORT(ScaleRow);
@@ -223,6 +305,11 @@ HWY_EXPORT(Dot);
 
 void weigh_scores(const ScoreBlock& block, const AttentionOptions& options, ScoreMode mode) {
   HWY_DYNAMIC_DISPATCH(WeighScores)(block, options, mode);
+}
+
+void sum_scores(const ScoreBlock& block, const AttentionOptions& options, ScoreMode mode,
+                const BlockSums& sums) {
+  HWY_DYNAMIC_DISPATCH(SumScores)(block, options, mode, sums);
 }
 
 double exp_row(float* x, std::int64_t count, float shift) {

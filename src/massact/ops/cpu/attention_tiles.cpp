@@ -1,6 +1,8 @@
 // The walk of tiled attention: one task per (sequence, head, tile of queries) passes over the tiles
 // of keys that its queries see, keeping a running maximum, sum and output per query (the online
-// softmax). Keys and values are packed once per sequence and key head.
+// softmax). Keys and values are packed once per sequence and key head. Where sums over
+// probabilities are wanted, one task does all tiles of a head, in order, each with a second pass
+// over its keys.
 #include "massact/ops/cpu/attention_tiles.h"
 
 #include <algorithm>
@@ -21,6 +23,7 @@ std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b;
 /// the tiles of values.
 struct PackedSequence {
   RowRange rows;
+  std::int64_t index = 0;  // in the call
   std::int64_t key_tiles = 0;
   std::byte* packed = nullptr;
 };
@@ -28,14 +31,16 @@ struct PackedSequence {
 class Attention {
  public:
   Attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
-            const AttentionOptions& options, const AttentionKernel& kernel, FloatMatrix z)
-      : q_(q), k_(k), v_(v), options_(options), kernel_(kernel), z_(z) {}
+            const AttentionOptions& options, const AttentionKernel& kernel, FloatMatrix z,
+            AttentionSums* sums)
+      : q_(q), k_(k), v_(v), options_(options), kernel_(kernel), z_(z), sums_(sums) {}
 
   std::int64_t packed_bytes(const RowRange& rows) const {
     return options_.kv_heads * divide_up(rows.count, kKeyTile) * tile_bytes();
   }
-  /// All of `sequences`, which fit `packed` together.
-  void run(std::span<const RowRange> sequences, std::byte* packed, Threads& threads) const;
+  /// All of `sequences`, which fit `packed` together; the first has this index in the call.
+  void run(std::span<const RowRange> sequences, std::int64_t first_index, std::byte* packed,
+           Threads& threads) const;
 
  private:
   struct Tile;  // the queries of a task with their running state
@@ -47,15 +52,29 @@ class Attention {
   void pack_tile(const PackedSequence& s, std::int64_t kv_head, std::int64_t tile) const;
   void run_tile(const PackedSequence& s, std::int64_t head, std::int64_t first_query) const;
   float slot_score(const float* query, std::int64_t head) const;
+  float slot_weight(float score, float maximum, float sum, ScoreMode mode) const;
   void start(const Tile& tile, ScoreMode mode) const;
   void pass(const Tile& tile, const PackedSequence& s, ScoreMode mode) const;
+  struct Scored;  // a block of scores, before they become weights
+  Scored score_block(const Tile& tile, const PackedSequence& s, std::int64_t block,
+                     std::int64_t key_tile) const;
   void process_block(const Tile& tile, const PackedSequence& s, std::int64_t block,
                      std::int64_t key_tile, ScoreMode mode) const;
+
+  // The second pass.
+  void sum_tile(const Tile& tile, const PackedSequence& s, ScoreMode mode) const;
+  void sum_keys(const Tile& tile, const PackedSequence& s, std::int64_t key_tile, ScoreMode mode,
+                float* weighted_scores) const;
+  void sum_chosen(const Tile& tile, const PackedSequence& s, const Scored& scored) const;
+  void sum_queries(const Tile& tile, const PackedSequence& s, ScoreMode mode,
+                   const float* weighted_scores) const;
+  void check_closure(const Tile& tile, const PackedSequence& s, ScoreMode mode) const;
 
   ConstFloatMatrix q_, k_, v_;
   const AttentionOptions& options_;
   const AttentionKernel& kernel_;
   FloatMatrix z_;
+  AttentionSums* sums_;
 };
 
 struct Attention::Tile {
@@ -65,8 +84,15 @@ struct Attention::Tile {
   float *scores, *out, *maximum, *sum, *correction;
 };
 
-void Attention::run(std::span<const RowRange> sequences, std::byte* packed,
-                    Threads& threads) const {
+struct Attention::Scored {
+  ScoreBlock block;
+  Columns seen;
+  std::int64_t first_row = 0;  // of the tile
+  const std::byte* values = nullptr;
+};
+
+void Attention::run(std::span<const RowRange> sequences, std::int64_t first_index,
+                    std::byte* packed, Threads& threads) const {
   struct Task {
     std::int64_t sequence, head, index;  // of a tile of keys, or the first query
   };
@@ -74,13 +100,14 @@ void Attention::run(std::span<const RowRange> sequences, std::byte* packed,
   std::vector<Task> packs, tiles;
   for (const RowRange& rows : sequences) {
     const auto s = static_cast<std::int64_t>(all.size());
-    all.push_back({rows, divide_up(rows.count, kKeyTile), packed});
+    all.push_back({rows, first_index + s, divide_up(rows.count, kKeyTile), packed});
     packed += packed_bytes(rows);
     for (std::int64_t g = 0; g < options_.kv_heads; ++g) {
       for (std::int64_t t = 0; t < all.back().key_tiles; ++t) packs.push_back({s, g, t});
     }
     // The last queries see the most keys: they go first, so that threads finish together.
     for (std::int64_t t = divide_up(rows.count, kQueryTile) - 1; t >= 0; --t) {
+      if (sums_ != nullptr && t > 0) continue;
       for (std::int64_t h = 0; h < options_.heads; ++h) tiles.push_back({s, h, t * kQueryTile});
     }
   }
@@ -90,7 +117,11 @@ void Attention::run(std::span<const RowRange> sequences, std::byte* packed,
   });
   threads.parallel_for(static_cast<std::int64_t>(tiles.size()), [&](std::int64_t i, int) {
     const Task& task = tiles[static_cast<std::size_t>(i)];
-    run_tile(all[static_cast<std::size_t>(task.sequence)], task.head, task.index);
+    const PackedSequence& s = all[static_cast<std::size_t>(task.sequence)];
+    const std::int64_t end = sums_ != nullptr ? s.rows.count : task.index + 1;
+    for (std::int64_t first = task.index; first < end; first += kQueryTile) {
+      run_tile(s, task.head, first);
+    }
   });
 }
 
@@ -114,6 +145,18 @@ float Attention::slot_score(const float* query, std::int64_t head) const {
   return options_.soft_cap > 0 ? options_.soft_cap * std::tanh(score / options_.soft_cap) : score;
 }
 
+// What becomes of the slot's score, given the final maximum and sum.
+float Attention::slot_weight(float score, float maximum, float sum, ScoreMode mode) const {
+  if (mode == ScoreMode::sigmoid) {
+    sigmoid_row(&score, 1);
+    return score;
+  }
+  if (sum == 0) return 0.0f;
+  const float p = std::exp(score - maximum) / sum;
+  return std::clamp((options_.clip_eta - options_.clip_gamma) * p + options_.clip_gamma, 0.0f,
+                    1.0f);
+}
+
 // State before the first key: nothing, or the slot as if it were the first key.
 void Attention::start(const Tile& tile, ScoreMode mode) const {
   const std::int64_t c = kernel_.head_size(), stride = kernel_.out_stride();
@@ -124,14 +167,8 @@ void Attention::start(const Tile& tile, ScoreMode mode) const {
     float weight = slot ? 1.0f : 0.0f;
     switch (mode) {
       case ScoreMode::sigmoid:
-        sigmoid_row(&(weight = score), 1);
-        break;
       case ScoreMode::clipped:
-        if (tile.sum[r] > 0) {
-          const float p = std::exp(score - tile.maximum[r]) / tile.sum[r];
-          weight = std::clamp((options_.clip_eta - options_.clip_gamma) * p + options_.clip_gamma,
-                              0.0f, 1.0f);
-        }
+        if (slot) weight = slot_weight(score, tile.maximum[r], tile.sum[r], mode);
         break;
       case ScoreMode::online:
       case ScoreMode::statistics:
@@ -146,8 +183,9 @@ void Attention::start(const Tile& tile, ScoreMode mode) const {
   }
 }
 
-void Attention::process_block(const Tile& tile, const PackedSequence& s, std::int64_t block,
-                              std::int64_t key_tile, ScoreMode mode) const {
+// The scores of a block of queries against a tile of keys; `seen` is empty if it sees none.
+Attention::Scored Attention::score_block(const Tile& tile, const PackedSequence& s,
+                                         std::int64_t block, std::int64_t key_tile) const {
   const std::int64_t first_row = block * kernel_.block_rows();
   const std::int64_t rows = std::min(kernel_.block_rows(), tile.rows - first_row);
   const std::int64_t first_query = tile.first_query + first_row;
@@ -158,7 +196,7 @@ void Attention::process_block(const Tile& tile, const PackedSequence& s, std::in
   };
   const Columns seen = {column(visible_keys(options_, first_query, s.rows.count).first),
                         column(visible_keys(options_, first_query + rows - 1, s.rows.count).last)};
-  if (seen.first >= seen.last) return;
+  if (seen.first >= seen.last) return {};
   const Columns steps = {seen.first / kKeyStep * kKeyStep,
                          divide_up(seen.last, kKeyStep) * kKeyStep};
   const std::byte* keys = keys_of(s, tile.kv_head, key_tile);
@@ -166,12 +204,21 @@ void Attention::process_block(const Tile& tile, const PackedSequence& s, std::in
   const float slope = options_.alibi_slopes.empty()
                           ? 0.0f
                           : options_.alibi_slopes[static_cast<std::size_t>(tile.head)];
-  weigh_scores({tile.scores, rows, first_query, first_key, s.rows.count, steps, slope,
-                tile.maximum + first_row, tile.sum + first_row, tile.correction},
-               options_, mode);
+  return {{tile.scores, rows, first_query, first_key, s.rows.count, steps, slope,
+           tile.maximum + first_row, tile.sum + first_row, tile.correction},
+          seen,
+          first_row,
+          keys + kernel_.key_tile_bytes()};
+}
+
+void Attention::process_block(const Tile& tile, const PackedSequence& s, std::int64_t block,
+                              std::int64_t key_tile, ScoreMode mode) const {
+  const Scored scored = score_block(tile, s, block, key_tile);
+  if (scored.block.rows == 0) return;
+  weigh_scores(scored.block, options_, mode);
   if (mode == ScoreMode::statistics) return;
-  kernel_.accumulate(tile.scores, keys + kernel_.key_tile_bytes(), seen, tile.correction,
-                     tile.out + first_row * kernel_.out_stride());
+  kernel_.accumulate(tile.scores, scored.values, scored.seen, tile.correction,
+                     tile.out + scored.first_row * kernel_.out_stride());
 }
 
 void Attention::pass(const Tile& tile, const PackedSequence& s, ScoreMode mode) const {
@@ -230,14 +277,127 @@ void Attention::run_tile(const PackedSequence& s, std::int64_t head,
     if (!sigmoid && !clipped) factor = tile.sum[r] == 0.0f ? 0.0f : 1.0f / tile.sum[r];
     scale_row(tile.out + r * kernel_.out_stride(), factor, c, z_.row(first_row + r) + head * c);
   }
+  if (sums_ != nullptr) sum_tile(tile, s, sigmoid ? ScoreMode::sigmoid : ScoreMode::clipped);
+}
+
+// Softmax without clipping is the clipped one with γ = 0 and η = 1.
+void Attention::sum_tile(const Tile& tile, const PackedSequence& s, ScoreMode mode) const {
+  alignas(64) float weighted_scores[kQueryTile] = {};
+  const auto keys_first = visible_keys(options_, tile.first_query, s.rows.count).first;
+  const auto keys_last =
+      visible_keys(options_, tile.first_query + tile.rows - 1, s.rows.count).last;
+  for (std::int64_t t = keys_first / kKeyTile; t < divide_up(keys_last, kKeyTile); ++t) {
+    sum_keys(tile, s, t, mode, weighted_scores);
+  }
+  sum_queries(tile, s, mode, weighted_scores);
+  if (tile.first_query + tile.rows == s.rows.count) check_closure(tile, s, mode);
+}
+
+void Attention::sum_keys(const Tile& tile, const PackedSequence& s, std::int64_t key_tile,
+                         ScoreMode mode, float* weighted_scores) const {
+  alignas(64) float prefix[kKeyTile] = {}, columns[kKeyTile] = {}, scores[kKeyTile] = {};
+  const std::int64_t blocks = divide_up(tile.rows, kernel_.block_rows());
+  for (std::int64_t block = 0; block < blocks; ++block) {
+    const Scored scored = score_block(tile, s, block, key_tile);
+    if (scored.block.rows == 0) continue;
+    const std::int64_t prefix_rows =
+        std::clamp<std::int64_t>(sums_->prefix - scored.block.first_query, 0, scored.block.rows);
+    sum_scores(scored.block, options_, mode,
+               {prefix_rows, prefix, columns, scores, weighted_scores + scored.first_row});
+    if (!sums_->chosen.empty()) sum_chosen(tile, s, scored);
+  }
+  const std::int64_t first_key = key_tile * kKeyTile;
+  const std::int64_t keys = std::min(kKeyTile, s.rows.count - first_key);
+  const std::size_t at = sums_->at(tile.head, s.rows.first + first_key);
+  for (std::int64_t j = 0; j < keys; ++j) {
+    const std::size_t i = at + static_cast<std::size_t>(j);
+    sums_->prefix_sums[i] += static_cast<double>(prefix[j]);
+    sums_->column_sums[i] += static_cast<double>(prefix[j]) + static_cast<double>(columns[j]);
+    sums_->score_sums[i] += static_cast<double>(scores[j]);
+  }
+}
+
+// The chosen keys are few: their values are added one by one, in f32.
+void Attention::sum_chosen(const Tile& tile, const PackedSequence& s, const Scored& scored) const {
+  const std::int64_t c = kernel_.head_size();
+  const ScoreBlock& block = scored.block;
+  for (std::int64_t j = scored.seen.first; j < scored.seen.last; ++j) {
+    const std::int64_t key_row = s.rows.first + block.first_key + j;
+    if (sums_->chosen[static_cast<std::size_t>(key_row)] == 0) continue;
+    const float* value = v_.row(key_row) + tile.kv_head * c;
+    for (std::int64_t r = 0; r < block.rows; ++r) {
+      const float weight = block.scores[r * kKeyTile + j];
+      if (weight == 0) continue;
+      const std::int64_t row = s.rows.first + block.first_query + r;
+      sums_->chosen_weight[sums_->at(tile.head, row)] += weight;
+      add_scaled_row(value, weight, c, sums_->output(options_).row(row) + tile.head * c);
+    }
+  }
+}
+
+void Attention::sum_queries(const Tile& tile, const PackedSequence& s, ScoreMode mode,
+                            const float* weighted_scores) const {
+  const bool clipped = options_.clip_gamma != 0.0f || options_.clip_eta != 1.0f;
+  for (std::int64_t r = 0; r < tile.rows; ++r) {
+    const std::size_t at = sums_->at(tile.head, s.rows.first + tile.first_query + r);
+    float weighted = weighted_scores[r];
+    if (options_.has_slot()) {
+      const float score = slot_score(tile.queries.row(r), tile.head);
+      sums_->slot_score[at] = score;
+      sums_->slot_weight[at] = slot_weight(score, tile.maximum[r], tile.sum[r], mode);
+      if (score > kMasked) weighted += sums_->slot_weight[at] * score;
+    }
+    // −Σ p log p with log p = s − max − log(sum).
+    if (mode == ScoreMode::sigmoid || clipped || tile.sum[r] == 0) continue;
+    sums_->entropy[at] = std::max(0.0f, tile.maximum[r] + std::log(tile.sum[r]) - weighted);
+  }
+}
+
+// At the last query: the output against its parts, the rest summed for itself.
+void Attention::check_closure(const Tile& tile, const PackedSequence& s, ScoreMode mode) const {
+  const std::int64_t c = kernel_.head_size(), r = tile.rows - 1;
+  const std::int64_t query = tile.first_query + r, row = s.rows.first + query;
+  const auto sequence = [&](ConstFloatMatrix x) {
+    return x.slice_rows(s.rows.first, s.rows.count);
+  };
+  const std::int64_t slots = options_.has_slot() ? 1 : 0;
+  std::vector<float> scores(static_cast<std::size_t>(slots + s.rows.count));
+  attention_scores(sequence(q_), sequence(k_), options_, tile.head, query,
+                   {scores.data(), 1, std::ssize(scores)});
+  std::vector<float> rest(static_cast<std::size_t>(c)), slot(rest);
+  for (std::int64_t j = 0; j < s.rows.count; ++j) {
+    const std::int64_t key_row = s.rows.first + j;
+    const float score = scores[static_cast<std::size_t>(slots + j)];
+    if (score == kMasked) continue;
+    if (!sums_->chosen.empty() && sums_->chosen[static_cast<std::size_t>(key_row)] != 0) continue;
+    // A key's weight follows from its score as the slot's does.
+    add_scaled_row(v_.row(key_row) + tile.kv_head * c,
+                   slot_weight(score, tile.maximum[r], tile.sum[r], mode), c, rest.data());
+  }
+  if (options_.has_slot() && !options_.slot_value.empty()) {
+    scale_row(options_.slot_value.data() + tile.kv_head * c,
+              sums_->slot_weight[sums_->at(tile.head, row)], c, slot.data());
+  }
+  const float* chosen = sums_->output(options_).row(row) + tile.head * c;
+  const float* z = z_.row(row) + tile.head * c;
+  float worst = 0, largest = 0;
+  for (std::int64_t i = 0; i < c; ++i) {
+    const float a = rest[static_cast<std::size_t>(i)], b = slot[static_cast<std::size_t>(i)];
+    largest = std::max({largest, std::abs(a), std::abs(b), std::abs(chosen[i])});
+    worst = std::max(worst, std::abs(z[i] - (a + b + chosen[i])));
+  }
+  const std::int64_t sequences = std::ssize(sums_->closure) / options_.heads;
+  sums_->closure[static_cast<std::size_t>(tile.head * sequences + s.index)] =
+      largest > 0 ? worst / largest : 0.0f;
 }
 
 }  // namespace
 
 void tiled_attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
                      std::span<const RowRange> sequences, const AttentionOptions& options,
-                     const AttentionKernel& kernel, FloatMatrix z, Threads& threads) {
-  const Attention attention(q, k, v, options, kernel, z);
+                     const AttentionKernel& kernel, FloatMatrix z, AttentionSums* sums,
+                     Threads& threads) {
+  const Attention attention(q, k, v, options, kernel, z, sums);
   static thread_local Buffer<std::byte> packed;  // the caller's, shared by its workers
   std::size_t first = 0;
   while (first < sequences.size()) {
@@ -248,7 +408,8 @@ void tiled_attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
     } while (last < sequences.size() &&
              bytes + attention.packed_bytes(sequences[last]) <= kPackedBytes);
     packed.reserve_discarding(bytes);
-    attention.run(sequences.subspan(first, last - first), packed.data(), threads);
+    attention.run(sequences.subspan(first, last - first), static_cast<std::int64_t>(first),
+                  packed.data(), threads);
     first = last;
   }
 }

@@ -1,7 +1,9 @@
 #include "massact/ops/cpu/convert.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "massact/ops/cpu/features.h"  // its cap is applied before the first dispatch
 #include "massact/tensor/dtype.h"
@@ -89,6 +91,48 @@ void FromFloat16(const std::byte* x, std::int64_t count, float* out) {
   });
 }
 
+float Quantise(const float* x, std::int64_t count, std::int8_t* out) {
+  const D32 d;
+  const hn::RebindToSigned<D32> di;
+  const hn::Rebind<std::int8_t, D32> d8;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const auto most = hn::Set(d, std::numeric_limits<float>::max());
+  const float limit = std::numeric_limits<float>::max();
+  auto max = hn::Zero(d);
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    max = hn::Max(max, hn::Min(hn::Abs(hn::LoadU(d, x + i)), most));
+  }
+  float largest = hn::GetLane(hn::MaxOfLanes(d, max));
+  for (; i < count; ++i) largest = std::max(largest, std::min(std::abs(x[i]), limit));
+  const float scale = largest > 0.0f ? largest / 127.0f : 1.0f;
+  const auto divisor = hn::Set(d, scale);
+  for (i = 0; i + lanes <= count; i += lanes) {
+    const auto level = hn::NearestInt(hn::Div(hn::LoadU(d, x + i), divisor));
+    const auto bound = hn::Min(hn::Max(level, hn::Set(di, -127)), hn::Set(di, 127));
+    hn::StoreU(hn::DemoteTo(d8, bound), d8, out + i);
+  }
+  for (; i < count; ++i) {
+    const float level = std::nearbyint(x[i] / scale);
+    out[i] = static_cast<std::int8_t>(std::clamp(level, -127.0f, 127.0f));
+  }
+  return scale;
+}
+
+void Dequantise(const std::int32_t* x, std::int64_t count, float row_scale, const float* scales,
+                float* out) {
+  const D32 d;
+  const hn::RebindToSigned<D32> di;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const auto row = hn::Set(d, row_scale);
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const auto sum = hn::ConvertTo(d, hn::LoadU(di, x + i));
+    hn::StoreU(hn::Mul(sum, hn::Mul(row, hn::LoadU(d, scales + i))), d, out + i);
+  }
+  for (; i < count; ++i) out[i] = static_cast<float>(x[i]) * (row_scale * scales[i]);
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace massact::ops::cpu
 HWY_AFTER_NAMESPACE();
@@ -96,10 +140,21 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace massact::ops::cpu {
 
+HWY_EXPORT(Quantise);
+HWY_EXPORT(Dequantise);
 HWY_EXPORT(ToBFloat16);
 HWY_EXPORT(RoundToBFloat16);
 HWY_EXPORT(FromBFloat16);
 HWY_EXPORT(FromFloat16);
+
+float quantise(const float* x, std::int64_t count, std::int8_t* out) {
+  return HWY_DYNAMIC_DISPATCH(Quantise)(x, count, out);
+}
+
+void dequantise(const std::int32_t* x, std::int64_t count, float row_scale, const float* scales,
+                float* out) {
+  HWY_DYNAMIC_DISPATCH(Dequantise)(x, count, row_scale, scales, out);
+}
 
 void to_bfloat16(const float* x, std::int64_t count, std::uint16_t* out) {
   HWY_DYNAMIC_DISPATCH(ToBFloat16)(x, count, out);

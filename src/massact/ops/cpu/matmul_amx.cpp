@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "massact/ops/cpu/amx_kernels.h"
+#include "massact/ops/cpu/packed_buffer.h"
 #include "massact/ops/cpu/packed_matrix.h"
+#include "massact/ops/cpu/row_kernels.h"
 #include "massact/ops/cpu/weight_reader.h"
 
 namespace massact::ops::cpu {
@@ -29,10 +31,9 @@ struct PackedRows {
 class AmxMatrix : public PackedMatrix::Impl {
  public:
   AmxMatrix(const PackRequest& request, Threads& threads);
-  void multiply(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const override;
-  std::uint64_t byte_count() const override {
-    return static_cast<std::uint64_t>(panels_.size()) * sizeof(std::uint16_t);
-  }
+  void multiply(ConstFloatMatrix x, FloatMatrix y, const MatmulOptions& options,
+                Threads& threads) const override;
+  std::uint64_t byte_count() const override { return static_cast<std::uint64_t>(panels_.size()); }
 
  private:
   struct KBlock {
@@ -43,16 +44,21 @@ class AmxMatrix : public PackedMatrix::Impl {
   }
   std::int64_t k_blocks() const { return divide_up(padded_k_, kBlockK); }
   // Panels of outputs [nb * kBlockN, …) for one block of k.
-  const std::uint16_t* b_panels(std::int64_t nb, std::int64_t kb) const {
+  std::uint16_t* b_panels(std::int64_t nb, std::int64_t kb) const {
     const std::int64_t first = nb * kBlockN, width = std::min(kBlockN, padded_n_ - first);
-    return panels_.data() + first * padded_k_ + kb * kBlockK * width;
+    return reinterpret_cast<std::uint16_t*>(panels_.data()) + first * padded_k_ +
+           kb * kBlockK * width;
   }
   void pack_panel(std::span<const WeightSlice> source, std::int64_t panel);
-  void multiply_rows(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const;
-  void multiply_block(const PackedRows& a, std::int64_t mb, std::int64_t nb, FloatMatrix y) const;
+  void pack_rows(ConstFloatMatrix x, std::int64_t panel, const NormOptions* norm,
+                 std::uint16_t* out) const;
+  void multiply_rows(ConstFloatMatrix x, FloatMatrix y, const MatmulOptions& options,
+                     Threads& threads) const;
+  void multiply_block(const PackedRows& a, std::int64_t mb, std::int64_t nb,
+                      const MatmulOptions& options, FloatMatrix y) const;
 
   std::int64_t n_, k_, padded_n_, padded_k_;
-  Buffer<std::uint16_t> panels_;
+  PackedBuffer panels_;
 };
 
 AmxMatrix::AmxMatrix(const PackRequest& request, Threads& threads)
@@ -60,7 +66,7 @@ AmxMatrix::AmxMatrix(const PackRequest& request, Threads& threads)
       k_(request.k),
       padded_n_(round_up(n_, kAmxPanel)),
       padded_k_(round_up(k_, kAmxStep)),
-      panels_(padded_n_ * padded_k_) {
+      panels_(padded_n_ * padded_k_ * static_cast<std::int64_t>(sizeof(std::uint16_t))) {
   threads.parallel_for(padded_n_ / kAmxPanel,
                        [&](std::int64_t panel, int) { pack_panel(request.slices, panel); });
 }
@@ -74,37 +80,54 @@ void AmxMatrix::pack_panel(std::span<const WeightSlice> source, std::int64_t pan
   const std::int64_t nb = first / kBlockN, in_block = first % kBlockN;
   for (std::int64_t kb = 0; kb < k_blocks(); ++kb) {
     const KBlock block = k_block(kb);
-    auto* out = const_cast<std::uint16_t*>(b_panels(nb, kb)) + in_block * block.steps * kAmxStep;
+    std::uint16_t* const out = b_panels(nb, kb) + in_block * block.steps * kAmxStep;
     amx_pack_b(rows.data() + block.first, k_, count, std::min(kBlockK, k_ - block.first), out);
   }
 }
 
-void AmxMatrix::multiply(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const {
+void AmxMatrix::multiply(ConstFloatMatrix x, FloatMatrix y, const MatmulOptions& options,
+                         Threads& threads) const {
   const std::int64_t most =
       std::max<std::int64_t>(1, kScratchBytes / (padded_k_ * 2 * kBlockM)) * kBlockM;
   for (std::int64_t first = 0; first < x.rows; first += most) {
     const std::int64_t rows = std::min(most, x.rows - first);
-    multiply_rows(x.slice_rows(first, rows), y.slice_rows(first, rows), threads);
+    MatmulOptions part = options;
+    if (part.residual.data != nullptr) part.residual = part.residual.slice_rows(first, rows);
+    multiply_rows(x.slice_rows(first, rows), y.slice_rows(first, rows), part, threads);
   }
 }
 
-void AmxMatrix::multiply_rows(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const {
+// One panel of x, normalised on the way if asked for.
+void AmxMatrix::pack_rows(ConstFloatMatrix x, std::int64_t panel, const NormOptions* norm,
+                          std::uint16_t* out) const {
+  const std::int64_t row = panel * kAmxPanel, count = std::min(kAmxPanel, x.rows - row);
+  ConstFloatMatrix rows = x.slice_rows(row, count);
+  if (norm != nullptr) {
+    static thread_local Buffer<float> normed;
+    normed.reserve_discarding(kAmxPanel * k_);
+    norm_rows(x, row, count, *norm, normed.data());
+    rows = {normed.data(), count, k_};
+  }
+  const std::int64_t block_first = row / kBlockM * kBlockM;
+  const std::int64_t block_rows =
+      std::min(kBlockM, divide_up(x.rows, kAmxPanel) * kAmxPanel - block_first);
+  for (std::int64_t kb = 0; kb < k_blocks(); ++kb) {
+    const KBlock block = k_block(kb);
+    amx_pack_a(rows.data + block.first, rows.stride, count, std::min(kBlockK, k_ - block.first),
+               out + block_first * padded_k_ + block.first * block_rows +
+                   (row - block_first) * block.steps * kAmxStep);
+  }
+}
+
+void AmxMatrix::multiply_rows(ConstFloatMatrix x, FloatMatrix y, const MatmulOptions& options,
+                              Threads& threads) const {
   static thread_local Buffer<std::uint16_t> packed;  // the caller's, shared by its workers
   const std::int64_t row_panels = divide_up(x.rows, kAmxPanel);
   packed.reserve_discarding(row_panels * kAmxPanel * padded_k_);
   const PackedRows a = {packed.data(), row_panels * kAmxPanel};
   std::uint16_t* const out = packed.data();
-  threads.parallel_for(row_panels, [&, out](std::int64_t panel, int) {
-    const std::int64_t row = panel * kAmxPanel, block_first = row / kBlockM * kBlockM;
-    const std::int64_t block_rows = std::min(kBlockM, a.rows - block_first);
-    for (std::int64_t kb = 0; kb < k_blocks(); ++kb) {
-      const KBlock block = k_block(kb);
-      amx_pack_a(x.row(row) + block.first, x.stride, std::min(kAmxPanel, x.rows - row),
-                 std::min(kBlockK, k_ - block.first),
-                 out + block_first * padded_k_ + block.first * block_rows +
-                     (row - block_first) * block.steps * kAmxStep);
-    }
-  });
+  threads.parallel_for(
+      row_panels, [&, out](std::int64_t panel, int) { pack_rows(x, panel, options.norm, out); });
   // A task is a few blocks of rows one after the other, each prefetching the next; few enough that
   // every thread gets several tasks. The split changes no bits.
   const std::int64_t m_blocks = divide_up(a.rows, kBlockM), n_blocks = divide_up(n_, kBlockN);
@@ -115,14 +138,14 @@ void AmxMatrix::multiply_rows(ConstFloatMatrix x, FloatMatrix y, Threads& thread
     const AmxTiles tiles;
     const std::int64_t first = task % runs * run;
     for (std::int64_t mb = first; mb < std::min(m_blocks, first + run); ++mb) {
-      multiply_block(a, mb, task / runs, y);
+      multiply_block(a, mb, task / runs, options, y);
     }
   });
 }
 
 // One block of C: up to kBlockM rows, kBlockN outputs.
 void AmxMatrix::multiply_block(const PackedRows& a, std::int64_t mb, std::int64_t nb,
-                               FloatMatrix y) const {
+                               const MatmulOptions& options, FloatMatrix y) const {
   static thread_local Buffer<float> c_memory;
   c_memory.reserve_discarding(kBlockM * kBlockN);
   const std::int64_t first_row = mb * kBlockM, rows = std::min(kBlockM, a.rows - first_row);
@@ -155,12 +178,20 @@ void AmxMatrix::multiply_block(const PackedRows& a, std::int64_t mb, std::int64_
         const std::int64_t row = first_row + i * kAmxPanel, out = first_out + j * kAmxPanel;
         const std::int64_t y_rows = std::min(kAmxPanel, y.rows - row);
         const std::int64_t y_columns = std::min(kAmxPanel, n_ - out);
-        const bool direct = last && !stream && y_rows == kAmxPanel && y_columns == kAmxPanel;
+        const bool direct = last && !stream && !options.changes_result() && y_rows == kAmxPanel &&
+                            y_columns == kAmxPanel;
         amx_multiply({a_panels + i * panel_elements, b_panel, block.steps, kb > 0 ? c : nullptr,
                       kAmxPanel, direct ? y.row(row) + out : c, direct ? y.stride : kAmxPanel,
                       prefetch_a, prefetch_b});
         if (last && !direct) {
-          amx_copy_block(c, y_rows, y_columns, y.row(row) + out, y.stride, stream);
+          finish_product({.values = c,
+                          .stride = kAmxPanel,
+                          .rows = y_rows,
+                          .columns = y_columns,
+                          .first_row = row,
+                          .first_column = out,
+                          .stream = stream},
+                         options, y);
         }
       }
     }

@@ -7,13 +7,16 @@
 #include <dnnl.hpp>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <tuple>
 #include <vector>
 
 #include "massact/base/error.h"
 #include "massact/ops/cpu/convert.h"
 #include "massact/ops/cpu/features.h"
+#include "massact/ops/cpu/packed_buffer.h"
 #include "massact/ops/cpu/packed_matrix.h"
+#include "massact/ops/cpu/row_kernels.h"
 #include "massact/ops/cpu/weight_reader.h"
 
 namespace massact::ops::cpu {
@@ -62,11 +65,29 @@ const dnnl::engine& engine() {
   return the_engine;
 }
 
-// oneDNN multiplies bf16 from AVX-512 on. Below, f32 kernels multiply values rounded to bf16: the
-// products are the same.
+// oneDNN multiplies bf16 from AVX-512 on, and int8 without saturating sums of pairs with VNNI.
+// Elsewhere f32 kernels multiply the rounded values: the products are the same.
 memory::data_type storage_type(Precision precision) {
-  return precision == Precision::bf16 && cpu_level() >= CpuLevel::avx512 ? memory::data_type::bf16
-                                                                         : memory::data_type::f32;
+  const bool wide = cpu_level() >= CpuLevel::avx512;
+  if (precision == Precision::bf16 && wide) return memory::data_type::bf16;
+  if (precision == Precision::int8 && wide && __builtin_cpu_supports("avx512vnni")) {
+    return memory::data_type::s8;
+  }
+  return memory::data_type::f32;
+}
+
+// Rows of f32 to the values that `precision` leaves of them, still as f32.
+void round_rows(Precision precision, std::int64_t rows, std::int64_t count, float* values) {
+  if (precision == Precision::bf16) round_to_bfloat16(values, rows * count, values);
+  if (precision != Precision::int8) return;
+  std::vector<std::int8_t> levels(static_cast<std::size_t>(count));
+  for (std::int64_t r = 0; r < rows; ++r) {
+    float* const row = values + r * count;
+    const float scale = quantise(row, count, levels.data());
+    for (std::int64_t i = 0; i < count; ++i) {
+      row[i] = static_cast<float>(levels[static_cast<std::size_t>(i)]) * scale;
+    }
+  }
 }
 
 /// What a primitive is made for.
@@ -84,7 +105,10 @@ struct Gemm {
 dnnl::matmul::primitive_desc describe(const GemmKey& key, const memory::desc* weights) {
   // Dense on both sides: with any other stride oneDNN 2.6 leaves its brgemm kernels.
   const memory::desc x(Dims{key.m, key.k}, key.type, memory::format_tag::ab);
-  const memory::desc y(Dims{key.m, key.n}, memory::data_type::f32, memory::format_tag::ab);
+  const bool integers = key.type == memory::data_type::s8;
+  const memory::desc y(Dims{key.m, key.n},
+                       integers ? memory::data_type::s32 : memory::data_type::f32,
+                       memory::format_tag::ab);
   const memory::desc any(Dims{key.k, key.n}, key.type, memory::format_tag::any);
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);  // calls run concurrently
@@ -133,7 +157,7 @@ std::byte* thread_scratch(std::size_t bytes) {
   return buffer.data();
 }
 
-void execute(const Gemm& gemm, const void* x, const std::byte* w, float* y, std::byte* scratch) {
+void execute(const Gemm& gemm, const void* x, const std::byte* w, void* y, std::byte* scratch) {
   static thread_local dnnl::stream stream(engine());
   // The handles are not const in oneDNN's interface; sources are only read.
   const memory xs(gemm.x, engine(), const_cast<void*>(x));
@@ -148,8 +172,11 @@ void execute(const Gemm& gemm, const void* x, const std::byte* w, float* y, std:
 class OneDnnMatrix : public PackedMatrix::Impl {
  public:
   OneDnnMatrix(const PackRequest& request, Threads& threads);
-  void multiply(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const override;
-  std::uint64_t byte_count() const override { return static_cast<std::uint64_t>(bytes_.size()); }
+  void multiply(ConstFloatMatrix x, FloatMatrix y, const MatmulOptions& options,
+                Threads& threads) const override;
+  std::uint64_t byte_count() const override {
+    return bytes_ ? static_cast<std::uint64_t>(bytes_->size()) : 0;
+  }
 
  private:
   struct Slice {
@@ -159,13 +186,28 @@ class OneDnnMatrix : public PackedMatrix::Impl {
     std::int64_t offset = 0;  // in bytes_
   };
 
+  // x as the primitives want it: rows without gaps, and in int8 the rows' scales.
+  struct Input {
+    const std::byte* rows = nullptr;
+    const float* scales = nullptr;
+  };
+  // Rows of one call: [first, first + count) of y.
+  struct Tile {
+    std::int64_t first = 0, count = 0;
+    const std::byte* rows = nullptr;
+    const float* scales = nullptr;
+  };
+
   bool is_bf16() const { return type_ == memory::data_type::bf16; }
-  std::int64_t element_bytes() const { return is_bf16() ? 2 : 4; }
+  bool is_int8() const { return type_ == memory::data_type::s8; }
+  std::int64_t element_bytes() const { return is_int8() ? 1 : (is_bf16() ? 2 : 4); }
   void pack_slice(const Slice& slice, std::span<const WeightSlice> source);
-  void multiply_block(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const;
-  const std::byte* dense_input(ConstFloatMatrix x, Threads& threads) const;
-  void convert_row(const float* x, std::byte* out) const;
-  void run_tile(const Gemm& gemm, const Slice& slice, const std::byte* x, FloatMatrix y) const;
+  void multiply_block(ConstFloatMatrix x, FloatMatrix y, const MatmulOptions& options,
+                      Threads& threads) const;
+  Input dense_input(ConstFloatMatrix x, const NormOptions* norm, Threads& threads) const;
+  float convert_row(const float* x, std::byte* out) const;
+  void run_tile(const Gemm& gemm, const Slice& slice, const Tile& tile, FloatMatrix y,
+                const MatmulOptions& options) const;
   const std::byte* padded_tail(const std::byte* x, std::int64_t rows, std::int64_t padded) const;
 
   std::int64_t n_, k_;
@@ -174,7 +216,8 @@ class OneDnnMatrix : public PackedMatrix::Impl {
   std::int64_t tile_rows_ = 0;  // rows per call
   std::int64_t tail_step_ = 0;  // the last rows are computed in a tile of a multiple of this
   std::vector<Slice> slices_;
-  Buffer<std::byte> bytes_;
+  std::optional<PackedBuffer> bytes_;
+  std::vector<float> scales_;  // int8: of the outputs
 };
 
 OneDnnMatrix::OneDnnMatrix(const PackRequest& request, Threads& threads)
@@ -195,11 +238,12 @@ OneDnnMatrix::OneDnnMatrix(const PackRequest& request, Threads& threads)
     const std::int64_t this_width = std::min(width, n_ - first);
     const SingleOmpThread single;
     const auto pd = describe({type_, tile_rows_, this_width, k_}, nullptr);
-    if (!bits_depend_on_rows(pd)) tail_step_ = 16;
+    if (is_int8() || !bits_depend_on_rows(pd)) tail_step_ = 16;
     slices_.push_back({first, this_width, pd.weights_desc(), offset});
     offset += round_up(static_cast<std::int64_t>(pd.weights_desc().get_size()), 64);
   }
-  bytes_ = Buffer<std::byte>(offset);
+  bytes_.emplace(offset);
+  if (is_int8()) scales_.resize(static_cast<std::size_t>(n_));
   threads.parallel_for(static_cast<std::int64_t>(slices_.size()), [&](std::int64_t i, int) {
     pack_slice(slices_[static_cast<std::size_t>(i)], request.slices);
   });
@@ -209,57 +253,76 @@ void OneDnnMatrix::pack_slice(const Slice& slice, std::span<const WeightSlice> s
   const SingleOmpThread single;
   const std::int64_t count = slice.width * k_;
   std::byte* rows = thread_scratch(static_cast<std::size_t>(count * element_bytes()));
-  if (is_bf16()) {
+  if (is_int8()) {
+    std::vector<float> floats(static_cast<std::size_t>(k_));
+    for (std::int64_t o = 0; o < slice.width; ++o) {
+      read_weight_rows(source, slice.first + o, 1, floats.data());
+      scales_[static_cast<std::size_t>(slice.first + o)] =
+          quantise(floats.data(), k_, reinterpret_cast<std::int8_t*>(rows) + o * k_);
+    }
+  } else if (is_bf16()) {
     read_weight_rows(source, slice.first, slice.width, reinterpret_cast<std::uint16_t*>(rows));
   } else {
     auto* floats = reinterpret_cast<float*>(rows);
     read_weight_rows(source, slice.first, slice.width, floats);
-    if (precision_ == Precision::bf16) round_to_bfloat16(floats, count, floats);
+    round_rows(precision_, slice.width, k_, floats);
   }
   const memory::desc plain(Dims{k_, slice.width}, type_, Dims{1, k_});
   memory from(plain, engine(), rows);
-  memory to(slice.desc, engine(), bytes_.data() + slice.offset);
+  memory to(slice.desc, engine(), bytes_->data() + slice.offset);
   dnnl::stream stream(engine());
   dnnl::reorder(from, to).execute(stream, from, to);
 }
 
-void OneDnnMatrix::multiply(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const {
+void OneDnnMatrix::multiply(ConstFloatMatrix x, FloatMatrix y, const MatmulOptions& options,
+                            Threads& threads) const {
   // Converted rows of x are kept in a scratch buffer of bounded size.
   constexpr std::int64_t kBlockBytes = 48 << 20;
   const std::int64_t block =
       std::max<std::int64_t>(1, kBlockBytes / (k_ * 4) / tile_rows_) * tile_rows_;
   for (std::int64_t first = 0; first < x.rows; first += block) {
     const std::int64_t rows = std::min(block, x.rows - first);
-    multiply_block(x.slice_rows(first, rows), y.slice_rows(first, rows), threads);
+    MatmulOptions part = options;
+    if (part.residual.data != nullptr) part.residual = part.residual.slice_rows(first, rows);
+    multiply_block(x.slice_rows(first, rows), y.slice_rows(first, rows), part, threads);
   }
 }
 
-void OneDnnMatrix::convert_row(const float* x, std::byte* out) const {
+// Returns the row's scale in int8, else 1.
+float OneDnnMatrix::convert_row(const float* x, std::byte* out) const {
+  if (is_int8()) return quantise(x, k_, reinterpret_cast<std::int8_t*>(out));
   if (is_bf16()) {
     to_bfloat16(x, k_, reinterpret_cast<std::uint16_t*>(out));
-  } else if (precision_ == Precision::bf16) {
-    round_to_bfloat16(x, k_, reinterpret_cast<float*>(out));
   } else {
     std::memcpy(out, x, static_cast<std::size_t>(k_) * sizeof(float));
+    round_rows(precision_, 1, k_, reinterpret_cast<float*>(out));
   }
+  return 1.0f;
 }
 
 // x in the type of the weights, rows without gaps: rounded once, not once per slice.
-const std::byte* OneDnnMatrix::dense_input(ConstFloatMatrix x, Threads& threads) const {
-  if (precision_ == Precision::f32 && x.stride == k_) {
-    return reinterpret_cast<const std::byte*>(x.data);
+OneDnnMatrix::Input OneDnnMatrix::dense_input(ConstFloatMatrix x, const NormOptions* norm,
+                                              Threads& threads) const {
+  if (precision_ == Precision::f32 && x.stride == k_ && norm == nullptr) {
+    return {reinterpret_cast<const std::byte*>(x.data)};
   }
   static thread_local Buffer<std::byte> converted;  // the caller's, shared by its workers
+  static thread_local Buffer<float> row_scales;
+  row_scales.reserve_discarding(x.rows);
+  float* const scales = row_scales.data();
   const std::int64_t row_bytes = k_ * element_bytes();
   converted.reserve_discarding(x.rows * row_bytes);
   std::byte* out = converted.data();
   constexpr std::int64_t kRows = 16;
-  threads.parallel_for((x.rows + kRows - 1) / kRows, [&, out](std::int64_t block, int) {
+  threads.parallel_for((x.rows + kRows - 1) / kRows, [&, out, scales](std::int64_t block, int) {
+    static thread_local Buffer<float> normed;
+    if (norm != nullptr) normed.reserve_discarding(k_);
     for (std::int64_t r = block * kRows; r < std::min(x.rows, (block + 1) * kRows); ++r) {
-      convert_row(x.row(r), out + r * row_bytes);
+      if (norm != nullptr) norm_rows(x, r, 1, *norm, normed.data());
+      scales[r] = convert_row(norm != nullptr ? normed.data() : x.row(r), out + r * row_bytes);
     }
   });
-  return out;
+  return {out, scales};
 }
 
 // A copy of the last rows of x with zeros below them.
@@ -274,8 +337,9 @@ const std::byte* OneDnnMatrix::padded_tail(const std::byte* x, std::int64_t rows
   return tail.data();
 }
 
-void OneDnnMatrix::multiply_block(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const {
-  const std::byte* input = dense_input(x, threads);
+void OneDnnMatrix::multiply_block(ConstFloatMatrix x, FloatMatrix y, const MatmulOptions& options,
+                                  Threads& threads) const {
+  const Input input = dense_input(x, options.norm, threads);
   const std::int64_t full_tiles = x.rows / tile_rows_;
   const std::int64_t tail = x.rows - full_tiles * tile_rows_;
   const std::int64_t tail_padded = round_up(tail, tail_step_);
@@ -303,35 +367,46 @@ void OneDnnMatrix::multiply_block(ConstFloatMatrix x, FloatMatrix y, Threads& th
     const std::int64_t s = task / tiles, row = task % tiles * tile_rows_;
     const Slice& slice = slices_[static_cast<std::size_t>(s)];
     const SliceGemms& gemms = s + 1 == slice_count ? last_gemms : first_gemms;
-    const std::byte* rows = input + row * k_ * element_bytes();
-    const std::int64_t count = std::min(tile_rows_, x.rows - row);
-    if (count == tile_rows_) {
-      run_tile(*gemms.full, slice, rows, y.slice_rows(row, count));
-    } else {
-      run_tile(*gemms.tail, slice,
-               count == tail_padded ? rows : padded_tail(rows, count, tail_padded),
-               y.slice_rows(row, count));
+    Tile tile = {row, std::min(tile_rows_, x.rows - row), input.rows + row * k_ * element_bytes(),
+                 input.scales + row};
+    const bool full = tile.count == tile_rows_;
+    if (!full && tile.count < tail_padded) {
+      tile.rows = padded_tail(tile.rows, tile.count, tail_padded);
     }
+    run_tile(full ? *gemms.full : *gemms.tail, slice, tile, y, options);
   });
 }
 
-void OneDnnMatrix::run_tile(const Gemm& gemm, const Slice& slice, const std::byte* x,
-                            FloatMatrix y) const {
-  const std::byte* w = bytes_.data() + slice.offset;
+// The tile's rows of y, the slice's outputs.
+void OneDnnMatrix::run_tile(const Gemm& gemm, const Slice& slice, const Tile& tile, FloatMatrix y,
+                            const MatmulOptions& options) const {
+  const std::byte* w = bytes_->data() + slice.offset;
   const std::int64_t scratchpad =
       round_up(static_cast<std::int64_t>(gemm.scratchpad.get_size()), 64);
   const std::int64_t rows = gemm.y.dims()[0];
-  if (rows == y.rows && slice.width == y.stride) {  // the result is dense: no detour
-    execute(gemm, x, w, y.data, thread_scratch(static_cast<std::size_t>(scratchpad)));
-    return;
+  // A dense result needs no detour, unless what is added lies in its place.
+  const bool direct =
+      rows == tile.count && slice.width == y.stride && options.residual.data == nullptr;
+  std::byte* const scratch =
+      thread_scratch(static_cast<std::size_t>(scratchpad + (direct ? 0 : rows * slice.width * 4)));
+  float* const out = direct ? y.row(tile.first) : reinterpret_cast<float*>(scratch + scratchpad);
+  execute(gemm, tile.rows, w, out, scratch);
+  if (is_int8()) {
+    const float* const scales = scales_.data() + slice.first;
+    for (std::int64_t r = 0; r < tile.count; ++r) {
+      float* const row = out + r * slice.width;
+      dequantise(reinterpret_cast<const std::int32_t*>(row), slice.width, tile.scales[r], scales,
+                 row);
+    }
   }
-  std::byte* scratch =
-      thread_scratch(static_cast<std::size_t>(scratchpad + rows * slice.width * 4));
-  auto* dense = reinterpret_cast<float*>(scratch + scratchpad);
-  execute(gemm, x, w, dense, scratch);
-  for (std::int64_t r = 0; r < y.rows; ++r) {
-    std::copy_n(dense + r * slice.width, slice.width, y.row(r) + slice.first);
-  }
+  if (direct && !options.changes_result()) return;
+  finish_product({.values = out,
+                  .stride = slice.width,
+                  .rows = tile.count,
+                  .columns = slice.width,
+                  .first_row = tile.first,
+                  .first_column = slice.first},
+                 options, y);
 }
 
 }  // namespace

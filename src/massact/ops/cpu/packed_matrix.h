@@ -16,7 +16,8 @@ struct PackedMatrix::Impl {
   virtual ~Impl() = default;
 
   /// See ops::matmul; the shapes are already checked, x.rows > 0.
-  virtual void multiply(ConstFloatMatrix x, FloatMatrix y, Threads& threads) const = 0;
+  virtual void multiply(ConstFloatMatrix x, FloatMatrix y, const MatmulOptions& options,
+                        Threads& threads) const = 0;
   virtual std::uint64_t byte_count() const = 0;
 };
 

@@ -11,6 +11,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include <hwy/cache_control.h>
 #include <hwy/contrib/math/math-inl.h>  // after highway.h
 
 HWY_BEFORE_NAMESPACE();
@@ -210,6 +211,52 @@ void AddRow(const float* a, const float* b, std::int64_t cols, float* out) {
   });
 }
 
+// ---- finishing a product ----
+
+// One row: out = f(x + bias) + residual; what is null is left out.
+template <class Function>
+HWY_INLINE void finish_row(const float* x, const float* bias, const float* residual,
+                           std::int64_t cols, bool stream, float* out, const Function& f) {
+  const D d;
+  for_vectors(cols, [&](std::int64_t i, std::int64_t count) HWY_ATTR {
+    V v = load(x + i, count);
+    if (bias != nullptr) v = hn::Add(v, load(bias + i, count));
+    v = f(v);
+    if (residual != nullptr) v = hn::Add(load(residual + i, count), v);
+    if (stream && count == float_lanes()) {
+      hn::Stream(v, d, out + i);
+    } else {
+      store(v, out + i, count);
+    }
+  });
+}
+
+template <class Function>
+HWY_INLINE void finish_rows(const ProductBlock& block, const MatmulOptions& options, FloatMatrix y,
+                            const Function& f) {
+  const float* bias = options.bias.empty() ? nullptr : options.bias.data() + block.first_column;
+  const bool adds = options.residual.data != nullptr;
+  const std::size_t vector_bytes = hn::Lanes(D()) * sizeof(float);
+  const auto place = reinterpret_cast<std::uintptr_t>(y.row(block.first_row) + block.first_column);
+  const auto step = static_cast<std::size_t>(y.stride) * sizeof(float);
+  const bool stream = block.stream && !adds && (place | step) % vector_bytes == 0;
+  for (std::int64_t r = 0; r < block.rows; ++r) {
+    const std::int64_t row = block.first_row + r;
+    const float* residual = adds ? options.residual.row(row) + block.first_column : nullptr;
+    finish_row(block.values + r * block.stride, bias, residual, block.columns, stream,
+               y.row(row) + block.first_column, f);
+  }
+  if (stream) hwy::FlushStream();  // before other threads are told that the block is there
+}
+
+void FinishProduct(const ProductBlock& block, const MatmulOptions& options, FloatMatrix y) {
+  if (!options.activation) {
+    return finish_rows(block, options, y, [](V x) HWY_ATTR { return x; });
+  }
+  for_activation(*options.activation,
+                 [&](const auto& f) HWY_ATTR { finish_rows(block, options, y, f); });
+}
+
 // ---- reductions ----
 
 std::int64_t FindNonFinite(const float* x, std::int64_t cols) {
@@ -310,6 +357,7 @@ HWY_EXPORT(NormRow);
 HWY_EXPORT(ActivateRow);
 HWY_EXPORT(ActivateGatedRow);
 HWY_EXPORT(AddRow);
+HWY_EXPORT(FinishProduct);
 HWY_EXPORT(FindNonFinite);
 HWY_EXPORT(LogSumExpRow);
 HWY_EXPORT(ArgMaxRow);
@@ -336,6 +384,18 @@ void activate_gated_row(const float* gate, const float* up, std::int64_t cols, A
 
 void add_row(const float* a, const float* b, std::int64_t cols, float* out) {
   HWY_DYNAMIC_DISPATCH(AddRow)(a, b, cols, out);
+}
+
+void finish_product(const ProductBlock& block, const MatmulOptions& options, FloatMatrix y) {
+  HWY_DYNAMIC_DISPATCH(FinishProduct)(block, options, y);
+}
+
+void norm_rows(ConstFloatMatrix x, std::int64_t first, std::int64_t count,
+               const NormOptions& options, float* out) {
+  for (std::int64_t r = 0; r < count; ++r) {
+    const float* row = x.row(first + r);
+    norm_row(row, x.cols, row_scale(row, x.cols, options), options, nullptr, out + r * x.cols);
+  }
 }
 
 std::int64_t find_non_finite_in_row(const float* x, std::int64_t cols) {

@@ -4,8 +4,7 @@
 
 #include <cstdint>
 
-#include "massact/ops/activation.h"
-#include "massact/ops/norm.h"
+#include "massact/ops/matmul.h"
 
 namespace massact::ops::cpu {
 
@@ -28,6 +27,27 @@ void activate_gated_row(const float* gate, const float* up, std::int64_t cols, A
 
 /// out = a + b.
 void add_row(const float* a, const float* b, std::int64_t cols, float* out);
+
+/// A block of a product, and where it belongs in y.
+struct ProductBlock {
+  const float* values = nullptr;
+  std::int64_t stride = 0;  ///< between rows of `values`
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  std::int64_t first_row = 0;  ///< in y
+  std::int64_t first_column = 0;
+  /// Whole aligned vectors are written past the caches: a large result would only push out what is
+  /// still needed.
+  bool stream = false;
+};
+
+/// y's block = activation(values + bias) + residual, each if `options` has it. `values` may lie at
+/// the block's own place in y.
+void finish_product(const ProductBlock& block, const MatmulOptions& options, FloatMatrix y);
+
+/// norm of rows [first, first + count) of x into out (rows of x.cols values, no gaps).
+void norm_rows(ConstFloatMatrix x, std::int64_t first, std::int64_t count,
+               const NormOptions& options, float* out);
 
 /// Index of the first NaN or infinity, or -1.
 std::int64_t find_non_finite_in_row(const float* x, std::int64_t cols);

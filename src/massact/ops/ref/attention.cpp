@@ -25,14 +25,23 @@ double dot(const float* a, const float* b, std::int64_t count) {
 
 double capped(double score, double cap) { return cap > 0 ? cap * std::tanh(score / cap) : score; }
 
+// b(t) of AttentionOptions.
+double alibi_bias(const Head& h, std::int64_t t) {
+  const AttentionOptions& o = h.options;
+  const float slope = o.alibi_slopes[static_cast<std::size_t>(h.head)];
+  const auto position = static_cast<float>(t);
+  if (!o.alibi_in_bf16) return static_cast<double>(o.alibi_factor) * slope * position;
+  const float rounded = to_float(to_bfloat16(slope * to_float(to_bfloat16(position))));
+  return static_cast<double>(o.alibi_factor) * rounded;
+}
+
 double score(const Head& h, std::int64_t i, std::int64_t j) {
   const AttentionOptions& o = h.options;
   if (o.causal && j > i) return kMasked;
   if (o.window > 0 && i - j >= o.window) return kMasked;
   double s = capped(o.scale * dot(h.q.row(i), h.k.row(j), o.head_size), o.soft_cap);
   if (!o.alibi_slopes.empty()) {
-    s += static_cast<double>(o.alibi_slopes[static_cast<std::size_t>(h.head)]) *
-         static_cast<double>(j - i);
+    s += alibi_bias(h, j) - alibi_bias(h, i);
   }
   return s;
 }
@@ -62,7 +71,39 @@ void to_pattern(std::vector<double>& s, const AttentionOptions& o) {
   }
 }
 
-void head_attention(const Head& h, FloatMatrix z) {
+// What one query's row of scores and probabilities adds to the sums. `first`: the batch row of the
+// sequence's first token.
+void add_to_sums(const Head& h, std::int64_t i, std::int64_t first, std::span<const double> scores,
+                 std::span<const double> p, AttentionSums& sums) {
+  const AttentionOptions& o = h.options;
+  const std::size_t slots = o.has_slot() ? 1 : 0;
+  const std::size_t own = sums.at(h.head, first + i);
+  const bool plain = o.kind == AttentionKind::softmax && o.clip_gamma == 0 && o.clip_eta == 1;
+  double entropy = 0, weight = 0;
+  for (std::size_t j = 0; j < p.size(); ++j) {
+    if (plain && p[j] > 0) entropy -= p[j] * std::log(p[j]);
+    if (j < slots) {
+      sums.slot_weight[own] = static_cast<float>(p[j]);
+      sums.slot_score[own] = static_cast<float>(scores[j]);
+      continue;
+    }
+    const std::int64_t key = static_cast<std::int64_t>(j - slots);
+    const std::size_t at = sums.at(h.head, first + key);
+    sums.column_sums[at] += p[j];
+    if (i < sums.prefix) sums.prefix_sums[at] += p[j];
+    if (scores[j] > kMasked) sums.score_sums[at] += scores[j];
+    if (sums.chosen.empty() || sums.chosen[static_cast<std::size_t>(first + key)] == 0) continue;
+    weight += p[j];
+    float* out = sums.output(o).row(first + i) + h.head * o.head_size;
+    for (std::int64_t c = 0; c < o.head_size; ++c) {
+      out[c] = static_cast<float>(out[c] + p[j] * h.v(key, c));
+    }
+  }
+  sums.entropy[own] = static_cast<float>(entropy);
+  sums.chosen_weight[own] = static_cast<float>(weight);
+}
+
+void head_attention(const Head& h, std::int64_t first, FloatMatrix z, AttentionSums* sums) {
   const AttentionOptions& o = h.options;
   const std::int64_t slots = o.has_slot() ? 1 : 0;
   std::vector<double> p(static_cast<std::size_t>(slots + h.k.rows));
@@ -70,7 +111,9 @@ void head_attention(const Head& h, FloatMatrix z) {
     if (slots > 0) p[0] = slot_score(h, i);
     for (std::int64_t j = 0; j < h.k.rows; ++j)
       p[static_cast<std::size_t>(slots + j)] = score(h, i, j);
+    const std::vector<double> scores = p;
     to_pattern(p, o);
+    if (sums != nullptr) add_to_sums(h, i, first, scores, p, *sums);
     for (std::int64_t c = 0; c < o.head_size; ++c) {
       double sum = 0;
       if (slots > 0 && !o.slot_value.empty()) {
@@ -84,22 +127,35 @@ void head_attention(const Head& h, FloatMatrix z) {
   }
 }
 
-}  // namespace
-
-void attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
-               std::span<const RowRange> sequences, const AttentionOptions& options,
-               FloatMatrix z) {
+void run_attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
+                   std::span<const RowRange> sequences, const AttentionOptions& options,
+                   FloatMatrix z, AttentionSums* sums) {
   const std::int64_t c = options.head_size, group = options.heads / options.kv_heads;
+  if (sums != nullptr) sums->prepare(q.rows, std::ssize(sequences), options);
   for (const RowRange& rows : sequences) {
     for (std::int64_t head = 0; head < options.heads; ++head) {
       const std::int64_t kv = head / group;
       const auto part = [&](ConstFloatMatrix x, std::int64_t h) {
         return x.slice_rows(rows.first, rows.count).slice_cols(h * c, c);
       };
-      head_attention({part(q, head), part(k, kv), part(v, kv), options, head, kv},
-                     z.slice_rows(rows.first, rows.count).slice_cols(head * c, c));
+      head_attention({part(q, head), part(k, kv), part(v, kv), options, head, kv}, rows.first,
+                     z.slice_rows(rows.first, rows.count).slice_cols(head * c, c), sums);
     }
   }
+}
+
+}  // namespace
+
+void attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
+               std::span<const RowRange> sequences, const AttentionOptions& options,
+               FloatMatrix z) {
+  run_attention(q, k, v, sequences, options, z, nullptr);
+}
+
+void attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
+               std::span<const RowRange> sequences, const AttentionOptions& options, FloatMatrix z,
+               AttentionSums& sums) {
+  run_attention(q, k, v, sequences, options, z, &sums);
 }
 
 }  // namespace massact::ops::ref

@@ -5,7 +5,7 @@
 #include <span>
 
 #include "massact/ops/activation.h"
-#include "massact/ops/attention.h"
+#include "massact/ops/attention_sums.h"
 #include "massact/ops/norm.h"
 #include "massact/ops/rope.h"
 
@@ -29,5 +29,9 @@ void arg_max(ConstFloatMatrix logits, std::span<std::int32_t> out);
 
 void attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
                std::span<const RowRange> sequences, const AttentionOptions& options, FloatMatrix z);
+/// `sums` from whole rows of probabilities, its closure left at 0.
+void attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
+               std::span<const RowRange> sequences, const AttentionOptions& options, FloatMatrix z,
+               AttentionSums& sums);
 
 }  // namespace massact::ops::ref

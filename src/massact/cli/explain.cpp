@@ -1,0 +1,142 @@
+// `massact explain`: from a massive activation to the attention bias that it becomes.
+#include "massact/cli/explain.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <memory>
+#include <optional>
+
+#include "massact/base/error.h"
+#include "massact/cli/commands.h"
+#include "massact/cli/terminal.h"
+#include "massact/report/explain_report.h"
+#include "massact/report/model_hash.h"
+
+namespace massact {
+namespace {
+
+constexpr const char* kExamples = R"(
+Examples:
+  massact explain models/mini-llama
+  massact explain Llama-2-7b --text book.txt --finding 1 --out results
+  massact explain gpt2 --map 4,0 --map 4,7 --out results    # attention maps as .npy and .png
+  massact ablate gpt2 --plan results/explain-plan.json      # without the super weights it found)";
+
+std::int64_t whole_number(std::string_view text, std::string_view flag, std::string_view what) {
+  std::int64_t value = 0;
+  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || status != std::errc() || end != text.data() + text.size()) {
+    fail_usage(flag, "expected {}, got '{}'", what, text);
+  }
+  return value;
+}
+
+// "LAYER,HEAD".
+MapRequest parse_map(std::string_view text) {
+  static constexpr std::string_view kWhat = "LAYER,HEAD such as 4,0";
+  const auto comma = text.find(',');
+  if (comma == std::string_view::npos) fail_usage("--map", "expected {}, got '{}'", kWhat, text);
+  return {static_cast<int>(whole_number(text.substr(0, comma), "--map", kWhat)),
+          whole_number(text.substr(comma + 1), "--map", kWhat)};
+}
+
+ExplainOptions options_of(const ExplainFlags& flags) {
+  ExplainOptions options = flags.options;
+  options.run = flags.run.options();
+  options.rule = Rule::parse(flags.rule);
+  if (!flags.classes.empty()) options.classes = PositionLists::from_file(flags.classes);
+  if (flags.finding != "all") {
+    const std::int64_t number = whole_number(flags.finding, "--finding", "a number from 1, or all");
+    if (number < 1 || number > 1'000'000) {
+      fail_usage("--finding", "expected a number from 1, or all, got '{}'", flags.finding);
+    }
+    options.finding = static_cast<int>(number);
+  }
+  for (const std::string& map : flags.maps) options.maps.push_back(parse_map(map));
+  return options;
+}
+
+void run_command(const ExplainFlags& flags) {
+  if (!flags.maps.empty() && flags.output.out.empty()) {
+    fail_usage("--map", "expected --out DIR to write maps to");
+  }
+  options_of(flags);  // wrong flags show before anything is read
+  const Model model = flags.model.open();
+  const std::string hash = hash_of(model);
+  std::optional<ResultDir> directory;
+  if (!flags.output.out.empty()) directory.emplace(flags.output.out, hash, flags.output.force);
+
+  const std::unique_ptr<Progress> progress = flags.output.progress();
+  const ExplainResult result = explain(model, flags, *progress);
+
+  const std::string json = explain_json_text(result, hash, directory.has_value());
+  if (directory) directory->write(explain_files(result, json));
+  print(flags.output.json ? json : explain_text(result, text_style_of(STDOUT_FILENO)));
+  if (directory && !flags.output.quiet) {
+    fmt::print(stderr, "Report: {}\n", (directory->path() / "explain.json").string());
+  }
+}
+
+void declare_steps(CLI::App& command, ExplainFlags& flags) {
+  command.add_option("--finding", flags.finding, "Explain this finding only (1 is the strongest)")
+      ->capture_default_str();
+  command
+      .add_option("--rule", flags.rule,
+                  "strict: |h| > 100 and >= 1000 x median; auto: a gap in the tail; or ABS,RATIO")
+      ->capture_default_str();
+  command.add_option("--classes", flags.classes,
+                     "JSON with own lists of delimiter and weak tokens (docs/commands.md)");
+  command
+      .add_option("--trace", flags.options.traced,
+                  "Scalars of a finding that are followed through the layers")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  command
+      .add_option("--sink-epsilon", flags.options.epsilon,
+                  "A head is a sink if its queries give the first token more than this on average")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command
+      .add_option("--sink-length", flags.options.sink_length,
+                  "... of the first so many tokens of a sequence")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command
+      .add_option("--spike", flags.options.spike,
+                  "Super weights: input and output of the down projection beyond this")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
+      .add_option("--replace", flags.options.replace,
+                  "Sequences kept to test whether a constant does what the massive tokens do "
+                  "(default: one in 16, at least one; 0: no test)")
+      ->check(CLI::Range(0, 1 << 20));
+  command.add_option("--map", flags.maps,
+                     "LAYER,HEAD: attention logits and probabilities of the first sequence, and "
+                     "their mean over heads, as .npy and .png (needs --out); may be repeated");
+}
+
+}  // namespace
+
+ExplainResult explain(const Model& model, const ExplainFlags& flags, Progress& progress) {
+  const ExplainOptions options = options_of(flags);
+  return run_explain(model, flags.text.read(model), options, progress);
+}
+
+void add_explain(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand(
+      "explain", "Explain a massive activation: who writes it, and the bias it becomes");
+  auto flags = std::make_shared<ExplainFlags>();
+  flags->model.declare(*command);
+  flags->text.declare(*command);
+  declare_steps(*command, *flags);
+  flags->run.declare(*command);
+  flags->output.declare(*command);
+  command->footer(kExamples);
+  command->callback([flags, &action] { action = [flags] { run_command(*flags); }; });
+}
+
+}  // namespace massact

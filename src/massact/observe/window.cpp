@@ -1,0 +1,22 @@
+#include "massact/observe/window.h"
+
+#include <algorithm>
+
+#include "massact/run/plan.h"
+
+namespace massact::observe {
+
+void Window::observe(const SiteView& view, Threads&) {
+  if (view.sequence != options_.sequence || view.first_position >= options_.positions) return;
+  Layer& layer = layers_[layer_of(view.site)];
+  layer.width = view.values.cols;
+  // Pieces come in order of position.
+  const std::int64_t rows = std::min(view.values.rows, options_.positions - view.first_position);
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const float* row = view.values.row(r);
+    layer.values.insert(layer.values.end(), row, row + view.values.cols);
+  }
+  layer.positions += rows;
+}
+
+}  // namespace massact::observe

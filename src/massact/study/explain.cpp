@@ -1,0 +1,250 @@
+#include "massact/study/explain.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+#include "massact/base/clock.h"
+#include "massact/base/error.h"
+#include "massact/observe/magnitudes.h"
+#include "massact/study/explain_parts.h"
+#include "massact/study/found_scalars.h"
+
+namespace massact {
+namespace explain {
+namespace {
+
+constexpr std::size_t kMostFindings = 16;
+
+std::vector<Site> block_sites(const ModelConfig& config, std::span<const SiteKind> kinds) {
+  std::vector<Site> sites;
+  for (int block = 0; block < config.layers; ++block) {
+    for (const SiteKind kind : kinds) {
+      if (absence(Site{kind, block}, config).empty()) sites.push_back({kind, block});
+    }
+  }
+  return sites;
+}
+
+std::vector<int> all_layers(const ModelConfig& config) {
+  std::vector<int> layers(static_cast<std::size_t>(config.layers) + 1);
+  std::iota(layers.begin(), layers.end(), 0);
+  return layers;
+}
+
+// A run over all sequences with everything watched that needs no targets. The observers live in the
+// plan.
+struct Sweep {
+  explicit Sweep(const Context& context) : plan(context.model, context.sequences) {}
+
+  Plan plan;
+  const observe::Magnitudes* magnitudes = nullptr;
+  const observe::AttentionMass* mass = nullptr;
+  const observe::VectorPath* path = nullptr;
+  const observe::Extremes* extremes = nullptr;
+  RunReport report;
+};
+
+const observe::Magnitudes& watch_magnitudes(Plan& plan) {
+  const ModelConfig& config = plan.model().config();
+  return plan.observe(sites::hidden_states(config, all_layers(config)), observe::Magnitudes{});
+}
+
+void watch_attention(const Context& context, std::shared_ptr<const observe::MassiveTokens> massive,
+                     Sweep& sweep) {
+  const ModelConfig& config = context.model.config();
+  std::vector<int> blocks(static_cast<std::size_t>(config.layers));
+  std::iota(blocks.begin(), blocks.end(), 0);
+  sweep.mass = &sweep.plan.watch_attention(
+      blocks, observe::AttentionMass({.massive = massive,
+                                      .labels = context.labels,
+                                      .epsilon = context.options.epsilon,
+                                      .length = context.options.sink_length,
+                                      .calibration_end = context.calibration_end}));
+  sweep.path = &sweep.plan.observe(
+      block_sites(config, observe::kPathSites),
+      observe::VectorPath({.massive = std::move(massive), .labels = context.labels}));
+  static constexpr SiteKind kDown[] = {SiteKind::mlp_post, SiteKind::mlp_out};
+  sweep.extremes = &sweep.plan.observe(block_sites(config, kDown), observe::Extremes{});
+}
+
+observe::TokenLists lists_of(const FoundScalars& found) {
+  observe::TokenLists lists;
+  for (const FoundScalar& scalar : found.scalars) {
+    lists[scalar.layer][scalar.sequence].push_back(scalar.position);
+  }
+  for (auto& [layer, sequences] : lists) {
+    for (auto& [sequence, positions] : sequences) {
+      std::sort(positions.begin(), positions.end());
+      positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
+    }
+  }
+  return lists;
+}
+
+// The largest C of each sequence over the layers, averaged.
+double massive_tokens(const observe::TokenLists& lists, std::size_t sequences) {
+  std::map<std::int64_t, std::size_t> largest;
+  for (const auto& [layer, by_sequence] : lists) {
+    for (const auto& [sequence, positions] : by_sequence) {
+      largest[sequence] = std::max(largest[sequence], positions.size());
+    }
+  }
+  double sum = 0;
+  for (const auto& [sequence, count] : largest) sum += static_cast<double>(count);
+  return sum / static_cast<double>(sequences);
+}
+
+// The findings to explain, numbered as all of them are.
+std::vector<ExplainFinding> chosen_findings(const FoundScalars& found, int wanted,
+                                            std::vector<std::string>& warnings) {
+  std::vector<ExplainFinding> chosen;
+  int number = 0;
+  for (const Finding& finding : found.findings.findings) {
+    if (finding.label != found.label) continue;
+    ++number;
+    if (wanted == 0 || wanted == number) {
+      ExplainFinding& next = chosen.emplace_back();
+      next.number = number;
+      next.finding = finding;
+    }
+  }
+  if (wanted > number) {
+    fail_usage("--finding", "expected one of the {} findings, got {}", number, wanted);
+  }
+  if (chosen.size() > kMostFindings) {
+    warnings.push_back(fmt::format("{} findings: the {} with the largest ratios are explained",
+                                   chosen.size(), kMostFindings));
+    chosen.resize(kMostFindings);
+  }
+  return chosen;
+}
+
+ScanFacts facts_of(const Context& context, const RunReport& report) {
+  ScanFacts facts;
+  facts.model = context.model.path().string();
+  facts.family = context.model.config().family;
+  for (const CorpusSource& source : context.corpus.sources()) {
+    facts.text += (facts.text.empty() ? "" : ", ") + source.name;
+  }
+  facts.bos = context.corpus.adds_bos();
+  facts.precision = ops::name_of(report.precision);
+  facts.threads = report.threads;
+  facts.layers = context.model.config().layers;
+  facts.width = context.model.config().width;
+  for (const Plan::Tokens& tokens : context.sequences) {
+    facts.seq_len = std::max<std::int64_t>(facts.seq_len, std::ssize(tokens));
+    facts.tokens += std::ssize(tokens);
+  }
+  facts.sequences = std::ssize(context.sequences);
+  facts.passes = report.memory.passes();
+  return facts;
+}
+
+std::int64_t kept_sequences(const ExplainOptions& options, std::int64_t count) {
+  const std::int64_t wanted =
+      options.replace < 0 ? std::max<std::int64_t>(1, count / 16) : options.replace;
+  return std::clamp<std::int64_t>(wanted, 0, count - 1);
+}
+
+class Explanation {
+ public:
+  explicit Explanation(Context context) : context_(std::move(context)) {}
+
+  ExplainResult run() {
+    const Stopwatch clock;
+    ExplainResult result = describe();
+    result.maps = draw_maps(context_);  // first: a wrong request shows before hours of work
+    FoundScalars found = sweep_and_find(result);
+    result.warnings.insert(result.warnings.end(), found.notes.begin(), found.notes.end());
+    result.found = found.findings;
+    const observe::TokenLists lists = lists_of(found);
+    result.massive_tokens = massive_tokens(lists, context_.sequences.size());
+    if (!found.scalars.empty()) result.label = found.label;
+    result.findings =
+        trace_findings(context_, chosen_findings(found, context_.options.finding, result.warnings));
+    if (context_.model.config().norm_placement == NormPlacement::after_sum) {
+      result.warnings.emplace_back(
+          "this model normalises the stream behind each sum: writes do not add up to values");
+    }
+    result.super_weights = super_weights_of(context_, *sweep_->extremes);
+    result.massive_weights = massive_weights_of(context_, result.findings);
+    result.trajectory = paths_of(*sweep_->path);
+    add_sinks(*sweep_->mass, result);
+    add_bias(*sweep_->mass, result);
+    result.replacement = test_constant(context_, *sweep_->mass, lists, result.warnings);
+    result.facts = facts_of(context_, sweep_->report);
+    result.facts.seconds = clock.seconds();
+    return result;
+  }
+
+ private:
+  ExplainResult describe() const {
+    ExplainResult result;
+    result.config = context_.model.config();
+    result.asked_rule = context_.options.rule;
+    result.spike = context_.options.spike;
+    result.epsilon = context_.options.epsilon;
+    result.sink_length = context_.options.sink_length;
+    return result;
+  }
+
+  void sweep(std::shared_ptr<const observe::MassiveTokens> known) {
+    sweep_ = std::make_unique<Sweep>(context_);
+    if (known == nullptr) {
+      sweep_->magnitudes = &watch_magnitudes(sweep_->plan);
+      known = std::make_shared<const observe::MassiveTokens>(*sweep_->magnitudes,
+                                                             context_.options.rule);
+    }
+    watch_attention(context_, std::move(known), *sweep_);
+    sweep_->report = massact::run(sweep_->plan, context_.options.run, context_.progress);
+  }
+
+  // One sweep if the rule finds its tokens as it goes. The automatic rule knows them only after all
+  // sequences: it needs a scan before.
+  FoundScalars sweep_and_find(ExplainResult& result) {
+    const Rule rule = context_.options.rule;
+    FoundScalars found;
+    if (rule.kind == RuleKind::automatic) {
+      Plan plan(context_.model, context_.sequences);
+      const observe::Magnitudes& magnitudes = watch_magnitudes(plan);
+      massact::run(plan, context_.options.run, context_.progress);
+      found = find_scalars(magnitudes, rule, *context_.labels);
+    } else {
+      sweep(nullptr);
+      found = find_scalars(*sweep_->magnitudes, rule, *context_.labels);
+      if (found.findings.rule == rule && found.label != Label::not_massive) return found;
+    }
+    // The largest values are of all kinds: only the one that stands out most is worth a story.
+    if (found.label == Label::not_massive) keep_first(*context_.labels, found);
+    result.extra_passes = 1;
+    sweep(std::make_shared<const observe::MassiveTokens>(lists_of(found)));
+    return found;
+  }
+
+  Context context_;
+  std::unique_ptr<Sweep> sweep_;
+};
+
+}  // namespace
+}  // namespace explain
+
+ExplainResult run_explain(const Model& model, const Corpus& corpus, const ExplainOptions& options,
+                          Progress& progress) {
+  explain::Context context{.model = model,
+                           .corpus = corpus,
+                           .options = options,
+                           .progress = progress,
+                           .labels = std::make_shared<const CorpusLabels>(
+                               corpus, options.classes, model.config().prefix_rows()),
+                           .sequences = {},
+                           .calibration_end = 0};
+  for (const Sequence& sequence : corpus.sequences()) context.sequences.push_back(sequence.tokens);
+  const auto count = std::ssize(context.sequences);
+  context.calibration_end = count - explain::kept_sequences(options, count);
+  return explain::Explanation(std::move(context)).run();
+}
+
+}  // namespace massact

@@ -1,0 +1,50 @@
+// The steps of run_explain, each in its own file.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "massact/observe/attention_mass.h"
+#include "massact/observe/extremes.h"
+#include "massact/observe/vector_path.h"
+#include "massact/study/corpus_labels.h"
+#include "massact/study/explain.h"
+
+namespace massact::explain {
+
+/// What all steps share.
+struct Context {
+  const Model& model;
+  const Corpus& corpus;
+  const ExplainOptions& options;
+  Progress& progress;
+  std::shared_ptr<const PositionLabels> labels;
+  std::vector<Plan::Tokens> sequences;
+  std::int64_t calibration_end = 0;  ///< sequences from it on are kept for the test
+};
+
+/// Step 1: follows the findings' scalars through the layers. Findings whose tokens lie too deep in
+/// their texts are left as they are.
+std::vector<ExplainFinding> trace_findings(const Context& context,
+                                           std::vector<ExplainFinding> findings);
+
+/// Step 1: the largest entries of down projections, and the neurons behind the births.
+std::vector<SuperWeight> super_weights_of(const Context& context,
+                                          const observe::Extremes& extremes);
+std::vector<MassiveWeight> massive_weights_of(const Context& context,
+                                              const std::vector<ExplainFinding>& findings);
+
+/// Steps 2 to 4, from the observers.
+std::vector<ExplainPath> paths_of(const observe::VectorPath& path);
+void add_sinks(const observe::AttentionMass& mass, ExplainResult& result);
+void add_bias(const observe::AttentionMass& mass, ExplainResult& result);
+
+/// Step 5. None if there is nothing to replace or to measure; `warnings` say why.
+std::optional<Replacement> test_constant(const Context& context, const observe::AttentionMass& mass,
+                                         const observe::TokenLists& massive,
+                                         std::vector<std::string>& warnings);
+
+/// Step 6.
+std::vector<AttentionMap> draw_maps(const Context& context);
+
+}  // namespace massact::explain

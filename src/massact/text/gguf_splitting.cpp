@@ -1,0 +1,107 @@
+#include "massact/text/gguf_splitting.h"
+
+#include <string>
+
+#include "massact/base/error.h"
+#include "massact/text/pre_tokenizer.h"
+
+namespace massact {
+namespace {
+
+constexpr std::string_view kDigit = R"(\p{N})";
+constexpr std::string_view kThreeDigits = "[0-9][0-9][0-9]";
+constexpr std::string_view kUpToThreeDigits = R"(\p{N}{1,3})";
+constexpr std::string_view kLines = R"([\r\n])";
+constexpr std::string_view kBloom = " ?[^(\\s|.,!?\u2026\u3002\uFF0C\u3001\u0964\u06D4\u060C)]+";
+constexpr std::string_view kIdeographs = "[\u4E00-\u9FA5\u0800-\u4E00\uAC00-\uD7FF]+";
+constexpr std::string_view kChineseAndKana = "[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+";
+constexpr std::string_view kDeepSeek3 =
+    R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|)"
+    R"( ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr std::string_view kQwen35 =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}|)"
+    R"( ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr std::string_view kBailing =
+    R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|)"
+    R"(\s*[\r\n]|\s+(?!\S)|\s+)";
+constexpr std::string_view kSeedCoder =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}\r\n]+|)"
+    R"(\s*[\r\n]+|\s+(?!\S)|\s+)";
+// Words by case: what GPT-4o and Mistral's Tekken share.
+constexpr std::string_view kTekken =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|)"
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|)"
+    R"(\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr std::string_view kGpt4o =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+    R"(\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+// DeepSeek's first tokenizer: letters of scripts with case, and punctuation, with a space before.
+constexpr std::string_view kCasedLetters =
+    "\\s?[A-Za-z\u00B5\u00C0-\u00D6\u00D8-\u00F6\u00F8-\u01BA\u01BC-\u01BF\u01C4-\u0293\u0295-"
+    "\u02AF"
+    "\u0370-\u0373\u0376\u0377\u037B-\u037D\u037F\u0386\u0388-\u038A\u038C\u038E-\u03A1\u03A3-"
+    "\u03F5"
+    "\u03F7-\u0481\u048A-\u052F\u0531-\u0556\u10A0-\u10C5\u13A0-\u13F5\u13F8-\u13FD\u1C90-\u1CBA"
+    "\u1CBD-\u1CBF\u1D00-\u1D2B\u1D6B-\u1D77\u1D79-\u1D9A\u1E00-\u1F15\u1F18-\u1F1D\u1F20-\u1F45"
+    "\u1F48-\u1F4D\u1F50-\u1F57\u1F59\u1F5B\u1F5D\u1F5F-\u1F7D\u1F80-\u1FB4\u1FB6-\u1FBC\u1FBE"
+    "\u1FC2-\u1FC4\u1FC6-\u1FCC\u1FD0-\u1FD3\u1FD6-\u1FDB\u1FE0-\u1FEC\u1FF2-\u1FF4\u1FF6-\u1FFC"
+    "\u2102\u2107\u210A-\u2113\u2115\u2119-\u211D\u2124\u2126\u2128\u212A-\u212D\u212F-\u2134\u2139"
+    "\u213C-\u213F\u2145-\u2149\u214E\u2183\u2184\u2C00-\u2C7B\u2C7E-\u2CE4\u2CEB-"
+    "\u2CEE\u2CF2\u2CF3"
+    "\uA640-\uA66D\uA680-\uA69B\uA722-\uA76F\uA771-\uA787\uA78B-\uA78E\uAB70-\uABBF\uFB00-\uFB06"
+    "\uFB13-\uFB17\uFF21-\uFF3A\uFF41-\uFF5A\U00010400-\U0001044F\U000104B0-\U000104D3"
+    "\U000104D8-\U000104FB\U00010C80-\U00010CB2\U00010CC0-\U00010CF2\U000118A0-\U000118DF"
+    "\U0001E900-\U0001E943]+";
+constexpr std::string_view kMarks =
+    "\\s?[!-/:-~\uFF01-\uFF0F\uFF1A-\uFF5E\u2018-\u201F\u3000-\u3002]+";
+
+struct Entry {
+  std::vector<std::string_view> names;
+  GgufSplitting splitting;
+};
+
+const std::vector<Entry>& entries() {
+  static const std::vector<Entry> table = {
+      {{"gpt-2", "phi-2", "mpt", "olmo", "jais", "trillion", "granite-docling", "exaone4",
+        "gigachat", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de", "jina-v1-en", "roberta-bpe"},
+       {{kGpt2Pattern}}},
+      {{"llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral"},
+       {{kLlama3Pattern}, true, true}},
+      {{"dbrx", "smaug-bpe", "glm4", "chatglm-bpe"}, {{kLlama3Pattern}}},
+      {{"qwen2", "deepseek-r1-qwen", "stablelm2", "megrez", "hunyuan", "grok-2", "solar-open"},
+       {{kQwen2Pattern}}},
+      {{"qwen35"}, {{kQwen35}}},
+      {{"starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b"},
+       {{kDigit, kGpt2Pattern}}},
+      {{"falcon"}, {{R"([\p{P}$+<=>^~|`]+)", kGpt2Pattern, kThreeDigits}}},
+      {{"bloom", "poro-chat", "gpt3-finnish"}, {{kBloom}}},
+      {{"viking"}, {{kBloom, kDigit}}},
+      {{"deepseek-llm"}, {{kLines, kCasedLetters, kMarks, R"(\s+$)", kIdeographs, R"(\p{N}+)"}}},
+      {{"deepseek-coder"}, {{kLines, R"(\s?\p{L}+)", R"(\s?\p{P}+)", kIdeographs, kDigit}}},
+      {{"deepseek-v3", "hunyuan-dense"}, {{kUpToThreeDigits, kChineseAndKana, kDeepSeek3}}},
+      {{"tekken"}, {{kTekken}, true, true}},
+      {{"gpt-4o", "llama4", "kanana2", "minimax-m2"}, {{kGpt4o}}},
+      {{"bailingmoe", "bailingmoe2", "llada-moe"}, {{kBailing}}},
+      {{"seed-coder"}, {{kSeedCoder}}},
+      {{"superbpe"}, {{R"(\p{N}+)", R"((?=(\d{3})+(?!\d)))"}}},
+      {{"", "default"}, {{R"([\p{P}$+<=>^~|]+)", kGpt2Pattern, R"(\p{N}+)", kThreeDigits}}}};
+  return table;
+}
+
+}  // namespace
+
+GgufSplitting gguf_splitting(std::string_view pre, std::string_view where) {
+  std::string known;
+  for (const Entry& entry : entries()) {
+    for (const std::string_view name : entry.names) {
+      if (name == pre) return entry.splitting;
+      if (!name.empty()) known += (known.empty() ? "" : ", ") + std::string(name);
+    }
+  }
+  fail(where, "expected one of {}, got {:?}", known, pre);
+}
+
+}  // namespace massact

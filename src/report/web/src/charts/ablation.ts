@@ -1,0 +1,145 @@
+// What breaks without them: every variant with its error bar.
+import { categoryAxis, logAxis, valueAxis } from "../axes";
+import { Chart } from "../chart";
+import type { Ablate, Estimate, ModelData } from "../data";
+import { append, el, tip } from "../dom";
+import type { Option } from "../echarts";
+import { exact, withError } from "../format";
+import type { Theme } from "../theme";
+
+const kRowHeight = 30;
+const kLogFrom = 5;
+
+interface Measure {
+  id: string;
+  name: string;
+  values: (Estimate | undefined)[];
+}
+
+function measures(ablate: Ablate): Measure[] {
+  const texts = ablate.texts.map((text, i) => ({
+    id: `perplexity-${i}`,
+    name: `perplexity (${text.convention}, ${text.seq_len} tokens, BOS ${text.bos ? "yes" : "no"})`,
+    values: ablate.variants.map((variant) => variant.measures.perplexities[i]?.perplexity),
+  }));
+  const tasks = ablate.tasks.map((task, i) => ({
+    id: `task-${i}`,
+    name: `${task.name}: accuracy (${task.items} items)`,
+    values: ablate.variants.map((variant) => variant.measures.accuracies[i]?.acc),
+  }));
+  return [...texts, ...tasks];
+}
+
+// A horizontal whisker from value - error to value + error.
+function errorBars(theme: Theme, values: (Estimate | undefined)[]): Option {
+  return {
+    type: "custom",
+    silent: true,
+    z: 3,
+    data: values.flatMap((e, y) => (e && e.error !== null ? [[e.value - e.error, e.value + e.error, y, e.value]] : [])),
+    encode: { x: [0, 1], y: 2 },
+    renderItem: (_: unknown, api: { value: (i: number) => number; coord: (at: number[]) => number[] }) => {
+      const y = api.value(2);
+      const low = Math.max(api.value(0), 0.05 * api.value(3));
+      const from = api.coord([low, y]) as [number, number];
+      const to = api.coord([api.value(1), y]) as [number, number];
+      const line = (x1: number, y1: number, x2: number, y2: number) => ({
+        type: "line",
+        shape: { x1, y1, x2, y2 },
+        style: { stroke: theme.text, lineWidth: 1.5 },
+      });
+      return {
+        type: "group",
+        children: [
+          line(from[0], from[1], to[0], to[1]),
+          line(from[0], from[1] - 5, from[0], from[1] + 5),
+          line(to[0], to[1] - 5, to[0], to[1] + 5),
+        ],
+      };
+    },
+  };
+}
+
+function ablationChart(model: ModelData, index: number, measure: Measure): Chart {
+  const variants = model.ablate!.variants;
+  const present = measure.values.flatMap((e) => (e ? [e.value] : []));
+  const wide = Math.max(...present) > kLogFrom * Math.min(...present) && Math.min(...present) > 0;
+  return new Chart({
+    id: `ablation-${index}-${measure.id}`,
+    title: model.label,
+    note: measure.name,
+    height: 90 + kRowHeight * variants.length,
+    option: (theme) => {
+      const axis = wide ? logAxis : valueAxis;
+      return {
+        grid: { left: 8, right: 24, top: 8, bottom: 28, containLabel: true },
+        xAxis: axis(theme, "", { scale: true }),
+        yAxis: categoryAxis(theme, "", variants.map((v) => v.name), { inverse: true, axisLabel: { interval: 0, width: 150, overflow: "truncate" } }),
+        tooltip: {
+          formatter: (p: { data: [number, number] }) => {
+            const variant = variants[p.data[1]]!;
+            const estimate = measure.values[p.data[1]]!;
+            const kl = variant.measures.divergence;
+            return tip(`${variant.name}: ${exact(estimate.value)}`, [
+              ["± standard error", exact(estimate.error)],
+              ["scalars set", String(variant.scalars)],
+              ...(kl ? ([["mean KL", exact(kl.mean_kl.value)], ["top-1 kept", exact(kl.top1_agreement.value)]] as [string, string][]) : []),
+            ]);
+          },
+        },
+        series: [
+          {
+            type: "scatter",
+            symbolSize: 11,
+            data: measure.values.flatMap((e, y) => (e ? [[e.value, y]] : [])),
+            itemStyle: { color: (p: { data: [number, number] }) => theme.categories[variants[p.data[1]]!.kind === "zero" ? 1 : 0] },
+            markLine: {
+              symbol: "none",
+              silent: true,
+              label: { show: false },
+              lineStyle: { color: theme.muted, type: "dashed" },
+              data: measure.values[0] ? [{ xAxis: measure.values[0].value }] : [],
+            },
+          },
+          errorBars(theme, measure.values),
+        ],
+      };
+    },
+    table: () => ({
+      columns: ["variant", "kind", "layer", "scalars", "value", "error", "mean_kl"],
+      rows: variants.map((v, i) => [
+        v.name,
+        v.kind,
+        v.layer,
+        v.scalars,
+        measure.values[i]?.value ?? null,
+        measure.values[i]?.error ?? null,
+        v.measures.divergence?.mean_kl.value ?? null,
+      ]),
+    }),
+  });
+}
+
+export function ablationSection(all: ModelData[]): HTMLElement | null {
+  const models = all.filter((model) => model.ablate && model.ablate.variants.length > 0);
+  if (models.length === 0) return null;
+  const section = el("section", { id: "ablation" }, el("h2", {}, "What breaks without them"));
+  append(section, el("p", {}, "Each variant sets some scalars of one layer; everything after it sees the change. The dashed line is the untouched model."));
+  const figures = el("div", { class: "side-by-side" });
+  for (const model of models) {
+    for (const measure of measures(model.ablate!)) {
+      figures.append(ablationChart(model, all.indexOf(model), measure).figure);
+    }
+  }
+  section.append(figures);
+  for (const model of models) {
+    for (const verdict of model.ablate!.verdicts) {
+      section.append(el("p", { class: "verdict" }, all.length > 1 ? `${model.label}: ${verdict}` : verdict));
+    }
+    const original = model.ablate!.variants[0]?.measures.perplexities[0]?.perplexity;
+    if (original && original.error === null) {
+      section.append(el("p", { class: "note" }, `${model.label}: ${withError(original.value, null)} has no error bar: one window only.`));
+    }
+  }
+  return section;
+}

@@ -1,0 +1,235 @@
+// What the program puts into the page: the result files as they are (docs/schema), by model.
+
+export interface Report {
+  schema: "massact.report";
+  schema_version: number;
+  massact_version: string;
+  created: string;
+  command: string;
+  models: ModelData[];
+  notes: string[];
+}
+
+export interface ModelData {
+  label: string;
+  source: string;
+  scan: Scan | null;
+  window: Window | null;
+  ablate: Ablate | null;
+  explain: Explain | null;
+  maps: AttentionMap[];
+  training: TrainingRecord[];
+  missing: Missing[];
+}
+
+/** A part that is not in the report, why, and how to get it. */
+export interface Missing {
+  part: string;
+  why: string;
+  how: string;
+}
+
+export interface ModelFacts {
+  path: string;
+  family: string;
+  hash: string;
+  layers: number;
+  width: number;
+}
+
+export interface Machine {
+  cpu: string;
+  cores: number;
+  memory_bytes: number;
+  system: string;
+}
+
+export interface Origin {
+  command: string;
+  written: string;
+  machine: Machine;
+}
+
+export interface ResultFile {
+  schema: string;
+  schema_version: number;
+  massact_version: string;
+  model: ModelFacts;
+  run?: Record<string, unknown>;
+  origin?: Origin;
+  warnings?: string[];
+}
+
+export interface Scan extends ResultFile {
+  quantile_levels: number[];
+  layers: ScanLayer[];
+  findings: FindingSet;
+  automatic: FindingSet | null;
+  candidates: FindingSet | null;
+}
+
+export interface ScanLayer {
+  layer: number;
+  top: number[];
+  median: number;
+  max_abs: number;
+  max_over_median: number;
+  kurtosis: number;
+  strict_count: number;
+  largest: TopValue[];
+  sequences: { sequence: number; top: number[]; median: number }[];
+}
+
+export interface TopValue {
+  value: number;
+  sequence: number;
+  position: number;
+  dimension: number;
+  token: string;
+  position_class: string;
+  ratio: number | null;
+}
+
+export interface FindingSet {
+  rule: string;
+  findings: Finding[];
+  truncated: number;
+}
+
+export interface Finding {
+  dimension: number;
+  position_class: string;
+  label: string;
+  first_layer: number;
+  last_layer: number;
+  peak_layer: number;
+  scalars: number;
+  mean: number;
+  sigma: number;
+  cv: number;
+  max_abs: number;
+  ratio: number | null;
+  sequence_share: number;
+  token: string;
+  token_share: number;
+  example: { sequence: number; position: number; token: string; before: string; after: string; value: number };
+  values: { sequence: number; position: number; value: number }[];
+}
+
+export interface Window extends ResultFile {
+  sequence: number;
+  tokens: string[];
+  position_classes: string[];
+  dimensions: { dimension: number; has_finding: boolean }[];
+  layers: { layer: number; values: number[][] }[];
+  texts: { sequence: number; tokens: string[] }[];
+}
+
+export interface Estimate {
+  value: number;
+  error: number | null;
+}
+
+export interface Perplexity {
+  convention: string;
+  loss: Estimate;
+  perplexity: Estimate;
+}
+
+export interface Variant {
+  name: string;
+  kind: string;
+  description: string;
+  layer: number | null;
+  scalars: number;
+  measures: {
+    perplexities: Perplexity[];
+    accuracies: { acc: Estimate }[];
+    divergence: { mean_kl: Estimate; top1_agreement: Estimate } | null;
+  };
+}
+
+export interface Ablate extends ResultFile {
+  split: { calibration: string; evaluation: string };
+  targets: { rule: string; label: string; layer: number; list: unknown[] } | null;
+  selector: string;
+  texts: { convention: string; source: string; seq_len: number; bos: boolean; windows: number }[];
+  tasks: { name: string; items: number }[];
+  variants: Variant[];
+  verdicts: string[];
+}
+
+export interface ClassSink {
+  class: string;
+  probability: number;
+  logit: number | null;
+}
+
+export interface SinkHead {
+  head: number;
+  first: number[];
+  alpha: number[];
+  sink: number;
+  entropy: number | null;
+  classes: ClassSink[];
+}
+
+export interface Explain extends ResultFile {
+  /** label null: there was nothing to explain. */
+  found: { rule: string; label: string | null };
+  findings: {
+    finding: number;
+    dimension: number;
+    position_class: string;
+    token: string;
+    layers: { layer: number; value: number; attention: number; mlp: number }[];
+    birth: { layer: number } | null;
+    death: { layer: number } | null;
+  }[];
+  sinks: {
+    epsilon: number;
+    metric: { k: number; percent: number }[];
+    layers: { layer: number; sink: number; classes: ClassSink[]; heads: SinkHead[] }[];
+  };
+  bias: {
+    layer: number;
+    share: number | null;
+    constant_share: number | null;
+    slot_share: number | null;
+    heads: { head: number; share: number | null; cosine: number | null }[];
+  }[];
+  replacement: {
+    variants: { name: string; description: string; perplexity: Perplexity; divergence: { mean_kl: Estimate } | null }[];
+  } | null;
+}
+
+/** One of explain's maps, cut to its first queries. */
+export interface AttentionMap {
+  layer: number;
+  head: number | null;
+  sequence: number;
+  slot: boolean;
+  probabilities: number[][];
+}
+
+export interface TrainingRecord {
+  kind: string;
+  step: number;
+  loss?: number;
+  ratio?: number;
+  attention?: number;
+}
+
+export function readReport(): Report {
+  const text = document.getElementById("massact-data")?.textContent ?? "";
+  return JSON.parse(text) as Report;
+}
+
+/** The findings to talk about: of the last rule that was tried (as `ScanResult::best`). */
+export function bestSet(scan: Scan): FindingSet {
+  return scan.candidates ?? scan.automatic ?? scan.findings;
+}
+
+export function hasMassive(scan: Scan): boolean {
+  return bestSet(scan).findings.some((finding) => finding.label === "massive");
+}

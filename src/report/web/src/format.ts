@@ -1,0 +1,44 @@
+// Numbers and tokens for people.
+
+const kLarge = 1e5;
+const kSmall = 1e-3;
+
+/** Four significant digits; thousands are grouped. */
+export function number(value: number | null | undefined): string {
+  if (value === null || value === undefined || Number.isNaN(value)) return "–";
+  const abs = Math.abs(value);
+  if (abs !== 0 && (abs >= kLarge * 100 || abs < kSmall)) return value.toExponential(2);
+  return value.toLocaleString("en", { maximumSignificantDigits: abs >= 1000 ? 6 : 4 });
+}
+
+export function withError(value: number, error: number | null): string {
+  return error === null ? number(value) : `${number(value)} ± ${number(error)}`;
+}
+
+export function percent(share: number): string {
+  return `${number(100 * share)} %`;
+}
+
+/** As it stands in the file: every digit. */
+export function exact(value: number | null): string {
+  return value === null ? "none" : String(value);
+}
+
+/** A token as one visible word: for axes. */
+export function shortToken(token: string, length = 12): string {
+  const shown = token.replace(/\n/g, "⏎").replace(/\t/g, "⇥").trim() || "␣";
+  return shown.length > length ? shown.slice(0, length - 1) + "…" : shown;
+}
+
+/** A token exactly, in quotes: for tooltips and tables. */
+export function quoted(token: string): string {
+  return JSON.stringify(token);
+}
+
+export function plural(count: number, one: string, many = one + "s"): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+export function classInWords(name: string): string {
+  return name.replace("_", " ");
+}

@@ -1,0 +1,72 @@
+import { charts } from "./chart";
+import { ablationSection } from "./charts/ablation";
+import { attentionSection } from "./charts/attention";
+import { barsSection } from "./charts/bars3d";
+import { constancySection } from "./charts/constancy";
+import { explainSection } from "./charts/explain";
+import { layersSection } from "./charts/layers";
+import { trainingSection } from "./charts/training";
+import { readReport, type Report } from "./data";
+import { append, el } from "./dom";
+import { detailsSection } from "./sections/details";
+import { findingsSection } from "./sections/findings";
+import { summarySection } from "./sections/summary";
+import { textSection } from "./sections/text";
+import { setUpTheme } from "./theme";
+
+interface Part {
+  id: string;
+  name: string;
+  make: (report: Report) => HTMLElement | null;
+}
+
+const kParts: Part[] = [
+  { id: "summary", name: "Summary", make: summarySection },
+  { id: "findings", name: "Findings", make: (r) => findingsSection(r.models) },
+  { id: "bars", name: "3-D", make: (r) => barsSection(r.models) },
+  { id: "layers", name: "Layers", make: (r) => layersSection(r.models) },
+  { id: "text", name: "Text", make: (r) => textSection(r.models) },
+  { id: "constancy", name: "Constancy", make: (r) => constancySection(r.models) },
+  { id: "ablation", name: "Ablation", make: (r) => ablationSection(r.models) },
+  { id: "explain", name: "Bias", make: (r) => explainSection(r.models) },
+  { id: "attention", name: "Attention", make: (r) => attentionSection(r.models) },
+  { id: "training", name: "Training", make: (r) => trainingSection(r.models) },
+  { id: "details", name: "Details", make: detailsSection },
+];
+
+// A result file that is damaged costs its own part of the page only, and visibly.
+function makePart(part: Part, report: Report): HTMLElement | null {
+  try {
+    return part.make(report);
+  } catch (error) {
+    return el(
+      "section",
+      { id: part.id },
+      el("h2", {}, part.name),
+      el("p", { class: "warning" }, `This part could not be drawn: a result file is not as docs/schema says (${String(error)}).`),
+    );
+  }
+}
+
+function main(): void {
+  const report = readReport();
+  const names = report.models.map((model) => model.label).join(", ");
+  document.title = `massact: ${names}`;
+  const toggle = setUpTheme(() => charts.forEach((chart) => chart.refresh()));
+  const nav = el("nav", { "aria-label": "Parts of the report" });
+  const main = document.getElementById("report")!;
+  append(
+    main,
+    el("header", {}, el("h1", {}, "Massive activations"), el("p", {}, names), el("button", { type: "button", id: "theme", click: toggle }, "light / dark")),
+    nav,
+  );
+  for (const part of kParts) {
+    const section = makePart(part, report);
+    if (!section) continue;
+    nav.append(el("a", { href: `#${part.id}` }, part.name));
+    main.append(section);
+  }
+  (globalThis as { massactCharts?: typeof charts }).massactCharts = charts;
+}
+
+main();

@@ -1,0 +1,215 @@
+// `massact report`: what it runs, what it reuses, what it says about what it cannot use. The page
+// itself is tested in a browser (tests/web).
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+#include "cli/models.h"
+#include "cli/program.h"
+#include "json_schema.h"
+
+namespace massact::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+Arguments on_planted(const std::string& command, const fs::path& out) {
+  return {command, kPlanted.string(), "--text", kText.string(), "--seq-len",
+          "64",    "--bos",           "yes",    "--out",        out.string()};
+}
+
+Outcome report(const Arguments& paths, const fs::path& out, const RunSettings& settings = {}) {
+  Arguments line = {"report"};
+  line.insert(line.end(), paths.begin(), paths.end());
+  line.insert(line.end(), {"--out", out.string()});
+  return massact(line, settings);
+}
+
+json json_file(const fs::path& file) { return json::parse(read_file(file)); }
+
+// A directory with the results of a scan and an ablation of the planted model.
+fs::path planted_results(const fs::path& folder) {
+  EXPECT_EQ(massact(on_planted("scan", folder)).status, 0);
+  EXPECT_EQ(massact(on_planted("ablate", folder)).status, 0);
+  return folder;
+}
+
+TEST(Report, MeasuresWhatIsMissingAndReusesWhatIsThere) {
+  const fs::path out = fresh_folder() / "report";
+  const Outcome first = massact(on_planted("report", out));
+  ASSERT_EQ(first.status, 0) << first.err;
+  EXPECT_THAT(schema_errors(json_file(out / "planted/scan.json"),
+                            json_file(source_folder() / "docs/schema/scan.schema.json")),
+              IsEmpty());
+  EXPECT_THAT(schema_errors(json_file(out / "planted/scan-window.json"),
+                            json_file(source_folder() / "docs/schema/scan-window.schema.json")),
+              IsEmpty());
+  EXPECT_THAT(schema_errors(json_file(out / "planted/ablate.json"),
+                            json_file(source_folder() / "docs/schema/ablate.schema.json")),
+              IsEmpty());
+  const std::string scan = read_file(out / "planted/scan.json");
+
+  const Outcome second = massact(on_planted("report", out));
+  ASSERT_EQ(second.status, 0) << second.err;
+  EXPECT_THAT(second.err, AllOf(HasSubstr("scan.json is there"), HasSubstr("ablate.json is there"),
+                                HasSubstr("explain.json is there")));
+  EXPECT_EQ(read_file(out / "planted/scan.json"), scan);
+}
+
+TEST(Report, TellsHowAResultWasMade) {
+  const fs::path results = fresh_folder() / "results";
+  ASSERT_EQ(massact(on_planted("scan", results)).status, 0);
+  const json origin = json_file(results / "scan.json")["origin"];
+  const auto command = origin["command"].get<std::string>();
+  EXPECT_THAT(command, HasSubstr("massact scan " + kPlanted.string() + " --text"));
+  EXPECT_THAT(origin["written"].get<std::string>(),
+              ::testing::MatchesRegex("20..-..-..T..:..:..Z"));
+  EXPECT_GE(origin["machine"]["cores"].get<int>(), 1);
+}
+
+TEST(Report, WritesTablesAndDrawsFiguresFromThem) {
+  const fs::path folder = fresh_folder();
+  const Outcome outcome = report({planted_results(folder / "results").string()}, folder / "out");
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const fs::path figures = folder / "out/figures";
+  std::istringstream table(read_file(figures / "data/results-layers.tsv"));
+  std::string header;
+  std::getline(table, header);
+  EXPECT_EQ(header, "# layer\ttop1\ttop2\ttop3\tmedian");
+  for (const json& row : json_file(folder / "results/scan.json")["layers"]) {
+    double layer = 0, top1 = 0, top2 = 0, top3 = 0, median = 0;
+    table >> layer >> top1 >> top2 >> top3 >> median;
+    EXPECT_EQ(layer, row["layer"].get<double>());
+    EXPECT_EQ(top1, row["top"][0].get<double>());
+    EXPECT_EQ(top3, row["top"][2].get<double>());
+    EXPECT_EQ(median, row["median"].get<double>());
+  }
+  if (outcome.err.find("gnuplot is not installed") != std::string::npos) {
+    GTEST_SKIP() << "gnuplot is not installed";
+  }
+  for (const char* name :
+       {"results-bars", "results-layers", "results-constancy", "results-ablation"}) {
+    const std::string svg = read_file(figures / (std::string(name) + ".svg"));
+    EXPECT_THAT(svg, AllOf(HasSubstr("<svg"), HasSubstr("</svg>"))) << name;
+    EXPECT_TRUE(read_file(figures / (std::string(name) + ".png")).starts_with("\x89PNG")) << name;
+    EXPECT_TRUE(read_file(figures / (std::string(name) + ".pdf")).starts_with("%PDF")) << name;
+  }
+}
+
+TEST(Report, SaysWhichFiguresNeedGnuplot) {
+  const fs::path folder = fresh_folder();
+  const fs::path results = planted_results(folder / "results");
+  RunSettings nothing_installed;
+  nothing_installed.environment["PATH"] = folder.string();
+  const Outcome outcome = report({results.string()}, folder / "out", nothing_installed);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("results-bars: gnuplot is not installed"),
+                                 HasSubstr("apt-get install gnuplot-nox")));
+  EXPECT_TRUE(fs::exists(folder / "out/figures/data/results-bars.gp"));
+  EXPECT_FALSE(fs::exists(folder / "out/figures/results-bars.svg"));
+}
+
+TEST(Report, NamesTheVersionsItCannotRead) {
+  const fs::path folder = fresh_folder();
+  const fs::path results = planted_results(folder / "results");
+  json ablate = json_file(results / "ablate.json");
+  ablate["schema_version"] = 2;
+  ablate["massact_version"] = "9.9";
+  write_file(results / "ablate.json", ablate.dump());
+  const Outcome newer = report({results.string()}, folder / "out");
+  EXPECT_EQ(newer.status, 0);
+  EXPECT_THAT(newer.err,
+              HasSubstr("ablate.json has schema version 2, this massact reads version 1"));
+
+  json scan = json_file(results / "scan.json");
+  scan["schema_version"] = 0;
+  write_file(results / "scan.json", scan.dump());
+  fs::remove(results / "scan-window.json");
+  const Outcome nothing = report({results.string()}, folder / "out");
+  EXPECT_EQ(nothing.status, 1);
+  EXPECT_THAT(nothing.err, AllOf(HasSubstr("expected a usable result file"),
+                                 HasSubstr("scan.json has schema version 0")));
+}
+
+TEST(Report, GoesWithoutADamagedPart) {
+  const fs::path folder = fresh_folder();
+  const fs::path results = planted_results(folder / "results");
+  write_file(results / "ablate.json", "{\"schema\": \"massact.ablate\", ");
+  const Outcome outcome = report({results.string()}, folder / "out");
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("results: without the ablation"));
+}
+
+TEST(Report, RefusesResultsOfTwoModelsInOneDirectory) {
+  const fs::path folder = fresh_folder();
+  const fs::path results = planted_results(folder / "results");
+  json ablate = json_file(results / "ablate.json");
+  ablate["model"]["hash"] = "0123456789abcdef";
+  write_file(results / "ablate.json", ablate.dump());
+  const Outcome outcome = report({results.string()}, folder / "out");
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("expected results of one model"));
+}
+
+TEST(Report, RefusesAFileAsOutput) {
+  const fs::path folder = fresh_folder();
+  write_file(folder / "out", "mine");
+  const Outcome outcome = massact(on_planted("report", folder / "out"));
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("expected a directory, got a file"));
+  EXPECT_EQ(read_file(folder / "out"), "mine");
+}
+
+TEST(Report, RefusesWhatIsNeitherModelNorResult) {
+  const fs::path folder = fresh_folder();
+  fs::create_directories(folder / "empty");
+  const Outcome outcome = report({(folder / "empty").string()}, folder / "out");
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("empty"));
+  EXPECT_FALSE(fs::exists(folder / "out/report.html"));
+}
+
+TEST(Report, KeepsModelsApartWhoseNamesDifferOnlyByCase) {
+  const fs::path folder = fresh_folder();
+  const fs::path upper = folder / "Model";
+  const fs::path lower = folder / "model";
+  fs::copy(kPlanted, upper);
+  fs::copy(kPlanted, lower);
+  const fs::path out = folder / "out";
+  Arguments line = on_planted("report", out);
+  line[1] = upper.string();
+  line.insert(line.begin() + 2, lower.string());
+  const Outcome outcome = massact(line);
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  int results = 0;
+  std::set<std::string> names;
+  for (const auto& entry : fs::directory_iterator(out)) {
+    if (!fs::exists(entry.path() / "scan.json")) continue;
+    ++results;
+    std::string name = entry.path().filename().string();
+    std::transform(name.begin(), name.end(), name.begin(), ::tolower);
+    names.insert(name);
+  }
+  EXPECT_EQ(results, 2);
+  EXPECT_EQ(names.size(), 2u);
+}
+
+TEST(Report, QuickReadsLess) {
+  const fs::path out = fresh_folder() / "report";
+  Arguments line = on_planted("report", out);
+  line[5] = "16";  // --seq-len
+  line.push_back("--quick");
+  ASSERT_EQ(massact(line).status, 0);
+  EXPECT_EQ(json_file(out / "planted/scan.json")["run"]["sequences"], 8);
+}
+
+}  // namespace
+}  // namespace massact::testing

@@ -1,0 +1,58 @@
+// Reports on several models, on parts, and on results that this program does not know.
+import assert from "node:assert/strict";
+import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { chartTable, freshFolder, harbour, json, massact, openBrowser, openReport, planted, screenshot, showChart } from "./support.mjs";
+
+test("models whose names differ only by case stand side by side on the same axes", async (t) => {
+  const folder = freshFolder(t);
+  for (const name of ["Model", "model"]) cpSync(planted, join(folder, name), { recursive: true });
+  const out = join(folder, "out");
+  massact("report", join(folder, "Model"), join(folder, "model"), ...harbour, "--out", out, "--quiet");
+  const page = await openReport(await openBrowser(t), out);
+  const titles = await page.locator("#layers h3").allInnerTexts();
+  assert.equal(new Set(titles.map((title) => title.toLowerCase())).size, 2, titles.join());
+  assert.deepEqual(await chartTable(page, "layers-0"), await chartTable(page, "layers-1"));
+  const axis = async (id) => {
+    await showChart(page, id);
+    return page.evaluate((chart) => {
+      const { min, max } = globalThis.massactCharts.get(chart).drawn().yAxis[0];
+      return [min, max];
+    }, id);
+  };
+  assert.deepEqual(await axis("layers-0"), await axis("layers-1"));
+  assert.match(await page.locator("#comparison").innerText(), /largest \/ median/);
+  await screenshot(page, "two-models", { fullPage: true });
+  assert.deepEqual(page.complaints, []);
+});
+
+test("a newer result file costs its own part only, and says so", async (t) => {
+  const folder = freshFolder(t);
+  massact("scan", planted, ...harbour, "--out", join(folder, "results"), "--quiet");
+  massact("ablate", planted, ...harbour, "--out", join(folder, "results"), "--quiet");
+  const ablate = json(folder, "results/ablate.json");
+  writeFileSync(join(folder, "results/ablate.json"), JSON.stringify({ ...ablate, schema_version: 7, massact_version: "9.9" }));
+  rmSync(join(folder, "results/scan-window.json"));
+  massact("report", join(folder, "results"), "--out", join(folder, "out"), "--quiet");
+  const page = await openReport(await openBrowser(t), join(folder, "out"));
+  const summary = await page.locator("#summary").innerText();
+  assert.match(summary, /ablate.json has schema version 7, this massact reads version 1/);
+  assert.match(summary, /there is no scan-window.json/);
+  assert.equal(await page.locator("#ablation").count(), 0);
+  assert.equal(await page.locator("#bars").count(), 0);
+  assert.equal(await page.locator("#layers").count(), 1);
+  assert.deepEqual(page.complaints, []);
+});
+
+test("a damaged part is named where it would stand", async (t) => {
+  const folder = freshFolder(t);
+  massact("scan", planted, ...harbour, "--out", join(folder, "results"), "--quiet");
+  const scanWindow = json(folder, "results/scan-window.json");
+  mkdirSync(join(folder, "results"), { recursive: true });
+  writeFileSync(join(folder, "results/scan-window.json"), JSON.stringify({ ...scanWindow, texts: [{ sequence: 0 }] }));
+  massact("report", join(folder, "results"), "--out", join(folder, "out"), "--quiet");
+  const page = await openReport(await openBrowser(t), join(folder, "out"));
+  assert.match(await page.locator("#text").innerText(), /could not be drawn/);
+  assert.equal(await page.locator("#layers").count(), 1);
+});
