@@ -62,7 +62,8 @@ BenchResult run_bench(const Model& model, const BenchOptions& options, Progress&
   result.attention_flops =
       attention_flops(config, options.tokens) * static_cast<double>(options.sequences);
   Threads threads(options.run.threads);
-  result.peak_flops = ops::register_peak(result.run.precision, threads);
+  // int8 is compared with the bf16 that it stands in for.
+  result.peak_flops = ops::register_peak(ops::unquantised(result.run.precision), threads);
   result.predicted_resident = result.run.memory.total;
   return result;
 }
