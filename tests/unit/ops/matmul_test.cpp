@@ -233,6 +233,27 @@ TEST(PackedMatrixTest, HalfPrecisionWeightsAreExactInF32) {
   }
 }
 
+// Rounding to int8 must not make a finite number of a NaN or an infinity.
+TEST(PackedMatrixTest, NotFiniteValuesStayVisibleInInt8) {
+  Threads threads(2);
+  for (const float bad : {std::nanf(""), INFINITY, -INFINITY}) {
+    for (const std::int64_t column : {3, 69}) {  // in a vector, and behind the last whole one
+      Matrix x = random_matrix(6, 70, 1), w = random_matrix(5, 70, 2);
+      x.row(4)[column] = bad;
+      w.row(2)[column] = bad;
+      const WeightSlice slice = slice_of(w);
+      Matrix y(6, 5);
+      matmul(x.view(), PackedMatrix::pack({&slice, 1}, Precision::int8, threads), y.view(),
+             threads);
+      for (std::int64_t r = 0; r < 6; ++r) {
+        for (std::int64_t c = 0; c < 5; ++c) {
+          EXPECT_EQ(std::isfinite(y.row(r)[c]), r != 4 && c != 2) << bad << " " << r << " " << c;
+        }
+      }
+    }
+  }
+}
+
 // Memory that was another matrix's gives the same products.
 TEST(PackedMatrixTest, KeptMemoryIsPackedAnew) {
   Threads threads(2);

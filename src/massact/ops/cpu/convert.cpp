@@ -98,14 +98,20 @@ float Quantise(const float* x, std::int64_t count, std::int8_t* out) {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   const auto most = hn::Set(d, std::numeric_limits<float>::max());
   const float limit = std::numeric_limits<float>::max();
-  auto max = hn::Zero(d);
+  auto max = hn::Zero(d), poison = hn::Zero(d);  // x - x is NaN for NaN and infinity, else 0
   std::int64_t i = 0;
   for (; i + lanes <= count; i += lanes) {
-    max = hn::Max(max, hn::Min(hn::Abs(hn::LoadU(d, x + i)), most));
+    const auto v = hn::LoadU(d, x + i);
+    max = hn::Max(max, hn::Min(hn::Abs(v), most));
+    poison = hn::Add(poison, hn::Sub(v, v));
   }
   float largest = hn::GetLane(hn::MaxOfLanes(d, max));
-  for (; i < count; ++i) largest = std::max(largest, std::min(std::abs(x[i]), limit));
-  const float scale = largest > 0.0f ? largest / 127.0f : 1.0f;
+  float spoilt = hn::GetLane(hn::SumOfLanes(d, poison));
+  for (; i < count; ++i) {
+    largest = std::max(largest, std::min(std::abs(x[i]), limit));
+    spoilt += x[i] - x[i];
+  }
+  const float scale = (largest > 0.0f ? largest / 127.0f : 1.0f) + spoilt;
   const auto divisor = hn::Set(d, scale);
   for (i = 0; i + lanes <= count; i += lanes) {
     const auto level = hn::NearestInt(hn::Div(hn::LoadU(d, x + i), divisor));
@@ -114,7 +120,8 @@ float Quantise(const float* x, std::int64_t count, std::int8_t* out) {
   }
   for (; i < count; ++i) {
     const float level = std::nearbyint(x[i] / scale);
-    out[i] = static_cast<std::int8_t>(std::clamp(level, -127.0f, 127.0f));
+    out[i] =
+        static_cast<std::int8_t>(std::isnan(level) ? 0.0f : std::clamp(level, -127.0f, 127.0f));
   }
   return scale;
 }

@@ -13,7 +13,8 @@ void to_bfloat16(const float* x, std::int64_t count, std::uint16_t* out);
 void round_to_bfloat16(const float* x, std::int64_t count, float* out);
 
 /// Scales to ±127 and rounds to nearest even: out = round(x / scale). Returns scale = max|x| / 127
-/// (1 for a row of zeros; values that are not finite count as the largest finite one).
+/// (1 for a row of zeros, NaN for a row with a value that is not finite: what is multiplied by it
+/// then shows that).
 float quantise(const float* x, std::int64_t count, std::int8_t* out);
 
 /// out = x * row_scale * scales. `out` may be the same memory as `x`.
