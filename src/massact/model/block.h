@@ -3,88 +3,19 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "massact/model/model.h"
-#include "massact/model/sites.h"
-#include "massact/model/stage_times.h"
-#include "massact/ops/attention_sums.h"
+#include "massact/model/norm_layer.h"
+#include "massact/model/rope_tables.h"
+#include "massact/model/site_visitor.h"
+#include "massact/model/workspace.h"
+#include "massact/ops/attention.h"
 #include "massact/ops/matmul.h"
-#include "massact/ops/norm.h"
-#include "massact/ops/rope.h"
 
 namespace massact {
-
-/// What a forward pass tells whoever watches. The rows of a batch are those of its sequences, one
-/// sequence after the other.
-class SiteVisitor {
- public:
-  virtual ~SiteVisitor() = default;
-
-  /// True if `visit` or `visit_map` must be called for this kind of site in the current block.
-  /// Others may be skipped, with the values they would need.
-  virtual bool wants(SiteKind kind) const = 0;
-
-  /// values: [rows, site_width]; what is written there is what everything downstream reads.
-  /// Returns true if something was written.
-  virtual bool visit(SiteKind kind, FloatMatrix values) = 0;
-
-  /// A piece of an attention map: values [queries, S] of one head of the batch's sequence number
-  /// `sequence`, for queries from `first_query` on.
-  virtual bool visit_map(SiteKind kind, std::int64_t sequence, std::int64_t head,
-                         std::int64_t first_query, FloatMatrix values) = 0;
-
-  /// True if the batch's attention is to be summed up: `sums` then says of what (`chosen`,
-  /// `prefix`), and comes back in `visit_attention`. Not together with attention maps.
-  virtual bool wants_attention(ops::AttentionSums& /*sums*/) { return false; }
-
-  /// The filled sums; z: what the site z is about to show. Σ_{j in C} in `sums` carries the gate of
-  /// gated attention, as z does.
-  virtual void visit_attention(const ops::AttentionOptions& /*options*/,
-                               ops::AttentionSums& /*sums*/, ConstFloatMatrix /*z*/) {}
-};
-
-/// Rotary tables for all lengths of text in a run.
-class RopeTables {
- public:
-  RopeTables(const ModelConfig& config, std::span<const std::int64_t> lengths);
-  /// The table for a text of `length` rows, one of the constructor's; `local`: with the
-  /// frequencies of blocks that have a sliding window.
-  const ops::RopeTable& for_length(std::int64_t length, bool local) const;
-
- private:
-  using ByLength = std::map<std::int64_t, ops::RopeTable>;  // key 0: one table serves all
-  static ByLength tables_of(const RopeConfig& rope, std::span<const std::int64_t> lengths);
-  ByLength everywhere_, local_;
-};
-
-/// Memory that block calls reuse, and where their time went. One per thread of control.
-struct Workspace {
-  Buffer<float> normed, normalized, scale, qkv, z, out, mlp, gates, maps, expert_in, expert_out;
-  ops::AttentionSums sums;
-  StageTimes times;
-
-  /// `buffer` as a matrix, grown if need be; what it held is lost.
-  static FloatMatrix take(Buffer<float>& buffer, std::int64_t rows, std::int64_t cols) {
-    buffer.reserve_discarding(rows * cols);
-    return {buffer.data(), rows, cols};
-  }
-
-  /// Bytes that a batch of `rows` rows needs (without attention maps).
-  static std::uint64_t bytes_for(const ModelConfig& config, std::int64_t rows);
-  /// More of them for attention's sums.
-  static std::uint64_t sums_bytes_for(const ModelConfig& config, std::int64_t rows);
-};
-
-/// The weights of one normalisation.
-struct NormWeights {
-  std::vector<float> weight, bias;
-
-  static NormWeights read(const BoundWeights& weights, const std::string& canonical);
-  ops::NormOptions options(const ModelConfig& config) const;
-};
 
 class MoeMlp;
 
@@ -130,10 +61,5 @@ class Block {
 
   explicit Block(const Model& model) : config_(&model.config()), model_(model) {}
 };
-
-/// Normalises `hidden` into `out`, stopping at the norm's three sites (scale, normalized, out).
-void run_norm(const ModelConfig& config, const NormWeights& weights, SiteKind scale_site,
-              ConstFloatMatrix hidden, FloatMatrix out, SiteVisitor& sites, Workspace& workspace,
-              Threads& threads);
 
 }  // namespace massact

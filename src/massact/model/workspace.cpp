@@ -1,0 +1,26 @@
+#include "massact/model/workspace.h"
+
+#include <algorithm>
+
+#include "massact/model/moe.h"
+
+namespace massact {
+
+std::uint64_t Workspace::bytes_for(const ModelConfig& config, std::int64_t rows) {
+  const std::int64_t heads = (2 * config.heads + 2 * config.kv_heads) * config.head_size;
+  const std::int64_t mlp = config.mlp_size * (config.gated_mlp ? 2 : 1);
+  const std::int64_t widest =
+      std::max({config.width, config.mlp_size, config.heads * config.head_size});
+  const std::uint64_t experts = config.moe.experts > 0 ? MoeMlp::workspace_bytes(config, rows) : 0;
+  // Two more bytes per value of the widest product's input: its bf16 copy.
+  return experts +
+         static_cast<std::uint64_t>(rows * (4 * (2 * config.width + heads + mlp) + 2 * widest));
+}
+
+std::uint64_t Workspace::sums_bytes_for(const ModelConfig& config, std::int64_t rows) {
+  const std::int64_t per_head =
+      3 * static_cast<std::int64_t>(sizeof(double)) + 4 * static_cast<std::int64_t>(sizeof(float));
+  return static_cast<std::uint64_t>(rows * config.heads * (per_head + 4 * config.head_size));
+}
+
+}  // namespace massact
