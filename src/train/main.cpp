@@ -29,6 +29,7 @@ Examples:
   massact-train prepare --text books/*.txt --out data
   massact-train run --preset mini-llama --data data --out run
   massact-train run --arch vit --registers 4 --data procedural --out vit
+  massact-train prepare --images procedural --count 500 --out images
   massact-train export --checkpoint run/latest --out model --bf16
   massact scan run/latest)";
 
@@ -228,7 +229,7 @@ int do_line(int argc, char** argv) {
   RunFlags run_flags;
   ExportOptions export_options;
   LogitsOptions logits_options;
-  app.add_subcommand("prepare", "Tokenise text files for training");
+  app.add_subcommand("prepare", "Tokenise text files for training, or write images");
   add_run(app, run_flags);
   add_export(app, export_options);
   add_logits(app, logits_options);

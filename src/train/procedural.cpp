@@ -14,12 +14,36 @@ namespace {
 enum class Shape { circle, square, triangle, cross };
 enum class Texture { noise, stripes, checks, spots };
 
-constexpr std::int64_t kShapes = 4;
-constexpr std::int64_t kCounts = 3;
-constexpr std::int64_t kTextures = 4;
-constexpr std::int64_t kTextureClass = kShapes * kCounts;  // the first
-constexpr int kSubpixels = 2;                              // per side, against jagged edges
+constexpr int kSubpixels = 2;  // per side, against jagged edges
 constexpr double kPi = std::numbers::pi;
+
+struct Class {
+  const char* name;
+  std::int64_t count;  // of figures; 0: the texture alone
+  Shape shape;
+  Texture texture;
+};
+
+// In alphabetical order, so that readers of image folders, which number classes by name, agree.
+constexpr std::array<Class, 16> kClasses{{
+    {"checks", 0, {}, Texture::checks},
+    {"circle-1", 1, Shape::circle, {}},
+    {"circle-2", 2, Shape::circle, {}},
+    {"circle-3", 3, Shape::circle, {}},
+    {"cross-1", 1, Shape::cross, {}},
+    {"cross-2", 2, Shape::cross, {}},
+    {"cross-3", 3, Shape::cross, {}},
+    {"noise", 0, {}, Texture::noise},
+    {"spots", 0, {}, Texture::spots},
+    {"square-1", 1, Shape::square, {}},
+    {"square-2", 2, Shape::square, {}},
+    {"square-3", 3, Shape::square, {}},
+    {"stripes", 0, {}, Texture::stripes},
+    {"triangle-1", 1, Shape::triangle, {}},
+    {"triangle-2", 2, Shape::triangle, {}},
+    {"triangle-3", 3, Shape::triangle, {}},
+}};
+constexpr std::int64_t kTextures = 4;
 
 using Colour = std::array<double, 3>;  // in [0, 1]
 
@@ -164,33 +188,33 @@ struct Scene {
   }
 };
 
-Scene random_scene(Random& random, std::int64_t label) {
+Scene random_scene(Random& random, const Class& wanted) {
   Scene scene;
   scene.noise = random.uniform(0.02, 0.08);
   scene.ground = random_colour(random);
-  if (label >= kTextureClass) {
+  if (wanted.count == 0) {
     scene.second = contrasting_colour(random, scene.ground);
-    scene.pattern = Pattern::random(random, Texture(label - kTextureClass));
+    scene.pattern = Pattern::random(random, wanted.texture);
     return scene;
   }
-  // Faint: a tenth of the way to another colour.
+  // Faint: a part of the way to another colour.
   const Colour other = random_colour(random);
   for (std::size_t i = 0; i < 3; ++i) {
     scene.second[i] = scene.ground[i] + 0.12 * (other[i] - scene.ground[i]);
   }
   scene.pattern = Pattern::random(random, Texture(random.below(kTextures)));
-  scene.figures = place_figures(random, Shape(label / kCounts), label % kCounts + 1, scene.ground);
+  scene.figures = place_figures(random, wanted.shape, wanted.count, scene.ground);
   return scene;
 }
 
 }  // namespace
 
 const std::vector<std::string>& procedural_labels() {
-  static const std::vector<std::string> labels{
-      "one circle",      "two circles",   "three circles", "one square",
-      "two squares",     "three squares", "one triangle",  "two triangles",
-      "three triangles", "one cross",     "two crosses",   "three crosses",
-      "noise",           "stripes",       "checks",        "spots"};
+  static const std::vector<std::string> labels = [] {
+    std::vector<std::string> names;
+    for (const auto& known : kClasses) names.emplace_back(known.name);
+    return names;
+  }();
   return labels;
 }
 
@@ -201,8 +225,8 @@ ProceduralImage draw_image(std::uint64_t seed, std::int64_t number, std::int64_t
   }
   Random random(seed, number);
   ProceduralImage image;
-  image.label = random.below(static_cast<std::int64_t>(procedural_labels().size()));
-  const Scene scene = random_scene(random, image.label);
+  image.label = random.below(std::ssize(kClasses));
+  const Scene scene = random_scene(random, kClasses[static_cast<std::size_t>(image.label)]);
   image.pixels.reserve(static_cast<std::size_t>(size * size * 3));
   for (std::int64_t row = 0; row < size; ++row) {
     for (std::int64_t column = 0; column < size; ++column) {

@@ -22,9 +22,9 @@ struct ProceduralImage {
   std::vector<std::uint8_t> pixels;  // size x size x RGB, row by row
 };
 
-/// "one circle", "two circles", …, "three crosses", then the textures "noise", "stripes",
-/// "checks", "spots". A shape's image has a faint texture behind it, so that neither colour nor
-/// background tells its class.
+/// The classes' names, sorted: one to three of a shape ("circle-1" … "triangle-3"), or a texture
+/// alone ("checks", "noise", "spots", "stripes"). A shape's image has a faint texture behind it, so
+/// that neither colour nor background tells its class.
 const std::vector<std::string>& procedural_labels();
 
 /// Draws image `number`. Throws UsageError for a size out of [kMinImageSize, kMaxImageSize].
