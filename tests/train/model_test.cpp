@@ -85,7 +85,7 @@ std::string case_name(const testing::TestParamInfo<Case>& info) {
 
 INSTANTIATE_TEST_SUITE_P(Models, EveryVariant,
                          testing::Combine(testing::Values(Architecture::gpt2, Architecture::llama),
-                                          testing::ValuesIn(all_attention_variants())),
+                                          testing::ValuesIn(attention_variants(Architecture::llama))),
                          case_name);
 
 /// The pattern of layer 1 for a fixed input.
@@ -159,7 +159,7 @@ TEST(Variants, ZeroBiasesAreTheDefault) {
 }
 
 TEST(Variants, PatternsHaveTheirSlotFirstAndSumAsTheyShould) {
-  for (const auto attention : all_attention_variants()) {
+  for (const auto attention : attention_variants(Architecture::llama)) {
     const Model model = lively_model(tiny_model(Architecture::llama, attention));
     const at::Tensor p = first_pattern(model);
     const bool slot = attention == Attention::eab || attention == Attention::k_bias ||
