@@ -14,7 +14,7 @@ packages_of() {
   case $1 in
     build) echo "g++ cmake ninja-build pkg-config ccache libfmt-dev nlohmann-json3-dev" \
                 "libcli11-dev libdnnl-dev libhwy-dev libsentencepiece-dev libpcre2-dev libicu-dev" \
-                "zlib1g-dev" ;;
+                "zlib1g-dev libjpeg-dev libpng-dev libwebp-dev libexif-dev" ;;
     # The page is bundled by npm and drawn figures by gnuplot; a Node from elsewhere is as good.
     report) have node npm || echo "nodejs npm"
             echo "gnuplot-nox fonts-dejavu-core" ;;

@@ -102,12 +102,8 @@ void trace(const TraceFlags& flags) {
   for (const Sequence& sequence : corpus.sequences()) sequences.push_back(sequence.tokens);
 
   Plan plan(model, sequences);
-  std::vector<std::int64_t> lengths;
-  for (const Plan::Tokens& rows : plan.sequences()) {
-    lengths.push_back(static_cast<std::int64_t>(rows.size()));
-  }
   observe::Dump& dump =
-      plan.observe(sites, observe::Dump(flags.output.out, sites, model.config(), lengths,
+      plan.observe(sites, observe::Dump(flags.output.out, sites, model.config(), plan.lengths(),
                                         metadata(flags, model, corpus, sequences)));
   const std::unique_ptr<Progress> progress = flags.output.progress();
   const RunReport report = run(plan, flags.run.options(), *progress);

@@ -178,9 +178,7 @@ ScanResult run_scan(const Model& model, const Corpus& corpus, const ScanOptions&
   }
   find(magnitudes, options, labels, result);
   if (routing) result.routing = routing_of(*routing, moe, result.best());
-  std::vector<std::int64_t> lengths;
-  for (const Plan::Tokens& rows : plan.sequences()) lengths.push_back(std::ssize(rows));
-  result.window = make_window(window, result.best(), lengths, labels);
+  result.window = make_window(window, result.best(), plan.lengths(), labels);
   return result;
 }
 
