@@ -193,8 +193,8 @@ TEST(Executor, SitesThatTheModelLacksAreNamed) {
 TEST(Executor, BadTextsAreRefused) {
   const Model model = model_of("gpt2");
   const auto limit = static_cast<std::size_t>(model.config().max_positions);
-  EXPECT_THROW(Plan(model, {}), Error);
-  EXPECT_THROW(Plan(model, {{}}), Error);
+  EXPECT_THROW(Plan(model, std::vector<Plan::Tokens>()), Error);
+  EXPECT_THROW(Plan(model, std::vector<Plan::Tokens>(1)), Error);
   EXPECT_THROW(Plan(model, {{-1}}), Error);
   EXPECT_THROW(Plan(model, {{static_cast<std::int32_t>(model.config().vocab)}}), Error);
   EXPECT_THROW(Plan(model, {Plan::Tokens(limit + 1, 1)}), Error);

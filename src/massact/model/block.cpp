@@ -1,6 +1,7 @@
 #include "massact/model/block.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "massact/base/error.h"
@@ -31,12 +32,22 @@ void add_to(std::vector<float>& target, const std::vector<float>& values) {
 // The projections' own biases plus the learned ones of the qk-bias and qkv-bias variants.
 std::vector<float> qkv_bias(const ModelConfig& config, const BoundWeights& weights,
                             const std::string& block) {
-  auto bias = concatenate(weights, block, {"attn.b_Q", "attn.b_K", "attn.b_V"});
-  auto learned = concatenate(weights, block, {"attn.q_bias", "attn.k_bias", "attn.v_bias"});
-  if (learned.empty()) return bias;
-  const std::int64_t all = (config.heads + 2 * config.kv_heads) * config.head_size;
-  learned.resize(static_cast<std::size_t>(all), 0.0f);  // qk-bias has none for the values
-  add_to(bias, learned);
+  std::vector<float> bias;
+  const auto add = [&](std::array<const char*, 3> names) {
+    std::vector<float> all;
+    bool any = false;
+    for (std::size_t part = 0; part < names.size(); ++part) {
+      auto values = weights.vector(block + names[part]);
+      any |= !values.empty();
+      // Some have none for the keys (DINOv3) or the values (the qk-bias variant).
+      const std::int64_t heads = part == 0 ? config.heads : config.kv_heads;
+      values.resize(static_cast<std::size_t>(heads * config.head_size), 0.0f);
+      all.insert(all.end(), values.begin(), values.end());
+    }
+    if (any) add_to(bias, all);
+  };
+  add({"attn.b_Q", "attn.b_K", "attn.b_V"});
+  add({"attn.q_bias", "attn.k_bias", "attn.v_bias"});
   return bias;
 }
 
@@ -105,30 +116,33 @@ struct Block::Call {
     return normed;
   }
 
-  // A branch's own norm, behind its product; weights is null in a model without one.
-  struct BranchNorm {
+  // What lies between a branch's product and the stream: LayerScale's factors (or none) and a norm
+  // (or null).
+  struct BranchEnd {
     const ModelConfig& config;
-    const NormWeights* weights;
-    SiteKind scale_site;
+    std::span<const float> layer_scale;
+    const NormWeights* norm;
+    SiteKind scale_site;  // the norm's
   };
 
-  // hidden += norm(x · wᵀ + bias): what a branch writes to the residual stream. Stored by itself
-  // only where somebody looks at it or it is normalised.
+  // hidden += norm(scale * (x · wᵀ + bias)): what a branch writes to the residual stream. Stored by
+  // itself only where somebody looks at it or it is normalised.
   void write(ConstFloatMatrix x, const ops::PackedMatrix& w, const std::vector<float>& bias,
-             const BranchNorm& norm, SiteKind site, FloatMatrix hidden) const {
-    if (norm.weights == nullptr && !sites.wants(site)) {
-      multiply({x, {}}, w, hidden, {.bias = bias, .residual = hidden});
+             const BranchEnd& end, SiteKind site, FloatMatrix hidden) const {
+    if (end.norm == nullptr && !sites.wants(site)) {
+      multiply({x, {}}, w, hidden, {.bias = bias, .scale = end.layer_scale, .residual = hidden});
       return;
     }
-    add(project({x, {}}, w, bias, workspace.out), norm, site, hidden);
+    const FloatMatrix branch = Workspace::take(workspace.out, x.rows, w.n());
+    multiply({x, {}}, w, branch, {.bias = bias, .scale = end.layer_scale});
+    add(branch, end, site, hidden);
   }
 
   // hidden += norm(branch)
-  void add(FloatMatrix branch, const BranchNorm& norm, SiteKind site, FloatMatrix hidden) const {
-    if (norm.weights != nullptr) {
+  void add(FloatMatrix branch, const BranchEnd& end, SiteKind site, FloatMatrix hidden) const {
+    if (end.norm != nullptr) {
       const FloatMatrix normed = Workspace::take(workspace.normed, branch.rows, branch.cols);
-      run_norm(norm.config, *norm.weights, norm.scale_site, branch, normed, sites, workspace,
-               threads);
+      run_norm(end.config, *end.norm, end.scale_site, branch, normed, sites, workspace, threads);
       branch = normed;
     }
     visit(site, branch);
@@ -163,6 +177,8 @@ Block Block::pack(const Model& model, int index, ops::Precision precision, Threa
   }
   block.qkv_bias_ = qkv_bias(config, weights, name);
   block.attn_out_bias_ = weights.vector(name + "attn.b_O");
+  block.attn_scale_ = weights.vector(name + "attn.layer_scale");
+  block.mlp_scale_ = weights.vector(name + "mlp.layer_scale");
   block.mlp_in_bias_ = concatenate(weights, name, {"mlp.b_gate", "mlp.b_in"});
   block.mlp_out_bias_ = weights.vector(name + "mlp.b_out");
   block.slot_key_ = weights.vector(name + "attn.eab_k");
@@ -202,6 +218,7 @@ ops::AttentionOptions Block::attention_options() const {
   options.scale = config.attention_scale;
   options.precision = ops::unquantised(qkv_.precision());
   if (config.scale_by_inverse_layer) options.scale /= static_cast<float>(index_ + 1);
+  options.causal = config.causal;
   options.window = config.windows[static_cast<std::size_t>(index_)];
   options.soft_cap = config.attention_soft_cap;
   options.alibi_slopes = config.alibi.slopes;
@@ -264,15 +281,15 @@ void Block::normalise_stream(const NormWeights& norm, SiteKind scale_site, Float
 
 void Block::write_attention(ConstFloatMatrix z, FloatMatrix hidden, const Call& call) const {
   const NormWeights* norm = config_->has_branch_norms() ? &ln1_post_ : nullptr;
-  call.write(z, attn_out_, attn_out_bias_, {*config_, norm, SiteKind::ln1_post_scale},
+  call.write(z, attn_out_, attn_out_bias_, {*config_, attn_scale_, norm, SiteKind::ln1_post_scale},
              SiteKind::attn_out, hidden);
 }
 
 void Block::write_mlp(FloatMatrix post, FloatMatrix hidden, const Call& call) const {
   const NormWeights* weights = config_->has_branch_norms() ? &ln2_post_ : nullptr;
-  const Call::BranchNorm norm = {*config_, weights, SiteKind::ln2_post_scale};
-  if (moe_) return call.add(post, norm, SiteKind::mlp_out, hidden);
-  call.write(post, mlp_out_, mlp_out_bias_, norm, SiteKind::mlp_out, hidden);
+  const Call::BranchEnd end = {*config_, mlp_scale_, weights, SiteKind::ln2_post_scale};
+  if (moe_) return call.add(post, end, SiteKind::mlp_out, hidden);
+  call.write(post, mlp_out_, mlp_out_bias_, end, SiteKind::mlp_out, hidden);
 }
 
 // A norm over each head's dimensions, or over all of them at once.

@@ -58,6 +58,7 @@ class Block {
   std::vector<float> qkv_bias_, attn_out_bias_, mlp_in_bias_, mlp_out_bias_;
   std::shared_ptr<const MoeMlp> moe_;  // instead of mlp_in_ and mlp_out_
   std::vector<float> slot_key_, slot_value_, slot_logit_, value_bias_;
+  std::vector<float> attn_scale_, mlp_scale_;  // LayerScale
 
   explicit Block(const Model& model) : config_(&model.config()), model_(model) {}
 };

@@ -9,6 +9,7 @@
 
 #include "massact/model/moe_config.h"
 #include "massact/model/rope_config.h"
+#include "massact/model/vision_config.h"
 #include "massact/ops/activation.h"
 
 namespace massact {
@@ -79,13 +80,13 @@ struct ModelConfig {
   std::string name;    ///< what the file calls itself ("LlamaForCausalLM")
 
   std::int64_t layers = 0;
-  std::int64_t width = 0;      ///< d
-  std::int64_t heads = 0;      ///< H
-  std::int64_t kv_heads = 0;   ///< G
-  std::int64_t head_size = 0;  ///< c
-  std::int64_t mlp_size = 0;   ///< f
-  std::int64_t vocab = 0;
-  std::int64_t max_positions = 0;
+  std::int64_t width = 0;          ///< d
+  std::int64_t heads = 0;          ///< H
+  std::int64_t kv_heads = 0;       ///< G
+  std::int64_t head_size = 0;      ///< c
+  std::int64_t mlp_size = 0;       ///< f
+  std::int64_t vocab = 0;          ///< 0: a vision model
+  std::int64_t max_positions = 0;  ///< vision models: tokens of an image of the usual size
 
   NormKind norm = NormKind::rms;
   float norm_eps = 1e-5f;
@@ -113,10 +114,12 @@ struct ModelConfig {
   float attention_soft_cap = 0.0f;      ///< > 0: score = cap * tanh(score / cap)
   float clip_qkv = 0.0f;                ///< > 0: q, k, v are clamped to [-clip, clip]
   QkNorm qk_norm = QkNorm::none;
+  bool causal = true;                 ///< false: every token sees every other one
   std::vector<std::int64_t> windows;  ///< [layers] sliding window per block, 0: none
 
   ops::Activation activation = ops::Activation::silu;
   bool gated_mlp = true;
+  bool layer_scale = false;  ///< learned factors on what attention and MLP add (arXiv 2103.17239)
   MoeConfig moe;
   Biases biases;
   bool tied_embeddings = false;
@@ -125,8 +128,15 @@ struct ModelConfig {
   float clip_gamma = 0.0f;
   float clip_eta = 1.0f;
 
+  VisionConfig vision;
+  HeadConfig head;
+
   bool operator==(const ModelConfig&) const = default;
 
+  /// True if the model reads images instead of tokens.
+  bool is_vision() const { return vision.patch_height > 0; }
+  /// Columns of hook_logits; 0 for a model without a head.
+  std::int64_t logit_count() const { return head.kind == HeadKind::tokens ? vocab : head.outputs; }
   /// True if attention has a column 0 that is no token (EAB, K-bias, off-by-one, learned sink).
   bool has_slot() const {
     return variant == AttentionVariant::eab || variant == AttentionVariant::k_bias ||

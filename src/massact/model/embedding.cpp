@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "massact/base/error.h"
+#include "massact/model/pooling.h"
 #include "massact/ops/elementwise.h"
 
 namespace massact {
@@ -86,12 +87,18 @@ Unembedding Unembedding::pack(const Model& model, ops::Precision precision, Thre
   const BoundWeights& weights = model.weights();
   const std::string name = model.config().tied_embeddings ? "embed.W_E" : "unembed.W_U";
   unembedding.norm_ = NormWeights::read(weights, "ln_final");
+  if (model.config().logit_count() == 0) return unembedding;
   if (model.config().embed_size > 0) {
     unembedding.to_embed_size_ =
         massact::pack(weights, "unembed.W_out", ops::Precision::f32, threads);
   }
   unembedding.projection_ = massact::pack(weights, name, ops::unquantised(precision), threads);
   unembedding.bias_ = weights.vector("unembed.b_U");
+  if (model.config().head.pooling == Pooling::two_class_tokens) {
+    unembedding.distilled_ =
+        massact::pack(weights, "unembed.W_distilled", ops::unquantised(precision), threads);
+    unembedding.distilled_bias_ = weights.vector("unembed.b_distilled");
+  }
   weights.release(name);
   return unembedding;
 }
@@ -107,6 +114,12 @@ void Unembedding::normalise(ConstFloatMatrix hidden, FloatMatrix normed, SiteVis
 
 void Unembedding::project(ConstFloatMatrix normed, FloatMatrix logits, Threads& threads) const {
   const ModelConfig& config = model_.config();
+  std::vector<float> read;
+  if (config.head.pools()) {
+    read = pooled(config, normed);
+    normed = {read.data(), 1, pooled_width(config)};
+  }
+  if (distilled_) return project_twice(normed, logits, threads);
   Buffer<float> small;
   if (to_embed_size_) {
     const FloatMatrix projected = Workspace::take(small, normed.rows, config.embed_size);
@@ -119,8 +132,22 @@ void Unembedding::project(ConstFloatMatrix normed, FloatMatrix logits, Threads& 
   if (config.logit_soft_cap > 0) ops::soft_cap(logits, config.logit_soft_cap, threads);
 }
 
+// The mean of two heads, each on its half of the row.
+void Unembedding::project_twice(ConstFloatMatrix row, FloatMatrix logits, Threads& threads) const {
+  const std::int64_t d = model_.config().width;
+  std::vector<float> other(static_cast<std::size_t>(logits.cols));
+  const FloatMatrix others(other.data(), 1, logits.cols);
+  ops::matmul(row.slice_cols(0, d), projection_, logits, {.bias = bias_}, threads);
+  ops::matmul(row.slice_cols(d, d), distilled_, others, {.bias = distilled_bias_}, threads);
+  ops::add(logits, others, logits, threads);
+  ops::scale(logits, 0.5f, threads);
+}
+
 std::uint64_t Unembedding::packed_bytes(const ModelConfig& config, ops::Precision precision) {
   const std::int64_t bytes = ops::bytes_of(ops::unquantised(precision));
+  if (config.head.pools()) {
+    return static_cast<std::uint64_t>(config.logit_count() * pooled_width(config) * bytes);
+  }
   return static_cast<std::uint64_t>(config.vocab * config.width * bytes);
 }
 

@@ -19,7 +19,8 @@ void embed(const Model& model, std::span<const std::int32_t> tokens,
            std::span<const ops::RowRange> sequences, FloatMatrix hidden, SiteVisitor& sites,
            Workspace& workspace, Threads& threads);
 
-/// The final norm and the projection to the vocabulary.
+/// The final norm and the head: the projection to the vocabulary, or to classes of what the head
+/// reads of a whole sequence (pooling.h).
 class Unembedding {
  public:
   static Unembedding pack(const Model& model, ops::Precision precision, Threads& threads);
@@ -29,7 +30,8 @@ class Unembedding {
   void normalise(ConstFloatMatrix hidden, FloatMatrix normed, SiteVisitor& sites,
                  Threads& threads) const;
 
-  /// logits [R, vocab] of normed [R, d]: projected, with bias, scale and soft cap.
+  /// logits [R, vocab] of normed [R, d]: projected, with bias, scale and soft cap. A head that
+  /// pools takes all rows of one sequence and gives logits [1, n]. Not for a model without a head.
   void project(ConstFloatMatrix normed, FloatMatrix logits, Threads& threads) const;
 
   /// Bytes of the packed matrix.
@@ -37,11 +39,15 @@ class Unembedding {
 
  private:
   explicit Unembedding(const Model& model) : model_(model) {}
+  void project_twice(ConstFloatMatrix row, FloatMatrix logits, Threads& threads) const;
+
   Model model_;
   NormWeights norm_;
   ops::PackedMatrix to_embed_size_;  // before the projection, if token vectors are not d long
   ops::PackedMatrix projection_;
   std::vector<float> bias_;
+  ops::PackedMatrix distilled_;  // the distillation token's own head
+  std::vector<float> distilled_bias_;
 };
 
 }  // namespace massact

@@ -32,6 +32,7 @@ const Family& find_family(const JsonObject& config);
 // One function per file in families/.
 Family bloom_family();
 Family cohere_family();
+Family dinov2_family();
 Family falcon_family();
 Family gemma_family();
 Family gpt2_family();

@@ -10,10 +10,10 @@ namespace massact {
 
 const std::vector<Family>& families() {
   static const std::vector<Family> all = {
-      bloom_family(), cohere_family(),   falcon_family(),   gemma_family(),     gpt2_family(),
-      gptj_family(),  gpt_neox_family(), gpt_oss_family(),  llama_family(),     mixtral_family(),
-      mpt_family(),   nanogpt_family(),  olmo_family(),     opt_family(),       phi_family(),
-      phi3_family(),  qwen_moe_family(), stablelm_family(), starcoder2_family()};
+      bloom_family(),   cohere_family(), dinov2_family(),   falcon_family(),   gemma_family(),
+      gpt2_family(),    gptj_family(),   gpt_neox_family(), gpt_oss_family(),  llama_family(),
+      mixtral_family(), mpt_family(),    nanogpt_family(),  olmo_family(),     opt_family(),
+      phi_family(),     phi3_family(),   qwen_moe_family(), stablelm_family(), starcoder2_family()};
   return all;
 }
 

@@ -140,6 +140,8 @@ std::string absence(SiteKind kind, const ModelConfig& config) {
       return config.gated_mlp ? "" : "the MLP is not gated";
     case SiteKind::mlp_router:
       return config.moe.experts > 0 ? "" : "the model has no mixture of experts";
+    case SiteKind::logits:
+      return config.logit_count() > 0 ? "" : "the checkpoint has no head (no classifier)";
     default:
       return "";
   }
@@ -189,7 +191,7 @@ std::vector<std::int64_t> site_shape(SiteKind kind, const ModelConfig& config,
     case SiteKind::mlp_router:
       return {T, config.moe.experts};
     case SiteKind::logits:
-      return {T, config.vocab};
+      return {config.head.pools() ? 1 : T, config.logit_count()};
     default:
       return {T, config.width};
   }

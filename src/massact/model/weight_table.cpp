@@ -85,6 +85,12 @@ Shape expert_shape(const WeightSpec& spec) {
   return Shape(std::vector<std::int64_t>(extents.begin() + 1, extents.end()));
 }
 
+// A convolution's kernel [out, channels, height, width] as the matrix that it is.
+Shape as_matrix(const Shape& shape, std::string_view name) {
+  if (shape.rank() <= 2) return shape;
+  return {shape[0], shape.element_count(name) / shape[0]};
+}
+
 // A row may be stored as a vector (GGUF leaves such extents out).
 bool fits(const Shape& stored, const Shape& expected) {
   if (stored == expected) return true;
@@ -172,7 +178,7 @@ BoundWeights::Matrix BoundWeights::matrix(std::string_view canonical) const {
   const Binding& binding = at(canonical);
   const bool transposed = binding.spec.layout == WeightLayout::in_out;
   const TensorInfo& info = source_->info(binding.source);
-  const Shape shape = expert_shape(binding.spec);
+  const Shape shape = as_matrix(expert_shape(binding.spec), binding.source);
   const std::int64_t count = shape.element_count(binding.source);
   const std::int64_t first = std::max<std::int64_t>(binding.spec.expert, 0) * count;
   Matrix matrix;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "massact/ops/cpu/checks.h"
@@ -39,6 +40,16 @@ void add_bias(FloatMatrix x, std::span<const float> bias, Threads& threads) {
   cpu::for_row_blocks(x.rows, x.cols, threads, [&](std::int64_t first, std::int64_t count) {
     for (std::int64_t r = first; r < first + count; ++r) {
       cpu::add_row(x.row(r), bias.data(), x.cols, x.row(r));
+    }
+  });
+}
+
+void scale_columns(FloatMatrix x, std::span<const float> factors, Threads& threads) {
+  if (factors.empty()) return;
+  require_columns(factors, x.cols, "factors");
+  cpu::for_row_blocks(x.rows, x.cols, threads, [&](std::int64_t first, std::int64_t count) {
+    for (std::int64_t r = first; r < first + count; ++r) {
+      std::transform(x.row(r), x.row(r) + x.cols, factors.data(), x.row(r), std::multiplies<>());
     }
   });
 }

@@ -14,6 +14,9 @@ void add(ConstFloatMatrix a, ConstFloatMatrix b, FloatMatrix out, Threads& threa
 /// x[r, :] += bias, for every row; an empty bias does nothing.
 void add_bias(FloatMatrix x, std::span<const float> bias, Threads& threads);
 
+/// x[r, :] *= factors, for every row; no factors: nothing happens.
+void scale_columns(FloatMatrix x, std::span<const float> factors, Threads& threads);
+
 /// x = min(max(x, -limit), limit); NaN stays.
 void clamp(FloatMatrix x, float limit, Threads& threads);
 

@@ -45,6 +45,7 @@ void matmul(ConstFloatMatrix x, const PackedMatrix& w, FloatMatrix y, const Matm
           "expected [m, {}] -> [m, {}], got [{}, {}] -> [{}, {}]", w.k(), w.n(), x.rows, x.cols,
           y.rows, y.cols);
   require_columns(options.bias, y.cols, "bias");
+  require_columns(options.scale, y.cols, "scale");
   if (options.residual.data != nullptr) require_same_shape(options.residual, y, "residual");
   if (options.norm != nullptr) {
     require_columns(options.norm->weight, x.cols, "norm weight");

@@ -60,15 +60,17 @@ class PackedMatrix {
 };
 
 /// What is done to rows on their way in and out of a product, while they are in the caches. Gives
-/// the same bits as the operations of their own (norm, add_bias, activate, add) one by one.
+/// the same bits as the operations of their own (norm, add_bias, activate, scale_columns, add) one
+/// by one.
 struct MatmulOptions {
   const NormOptions* norm = nullptr;       ///< x is normalised first; null: taken as it is
   std::span<const float> bias{};           ///< [n], added to every row; empty: none
   std::optional<Activation> activation{};  ///< applied after the bias
+  std::span<const float> scale{};          ///< [n], multiplies every row after that; empty: none
   ConstFloatMatrix residual{};             ///< [m, n], added last; may be y; no data: none
 
   bool changes_result() const {
-    return !bias.empty() || activation.has_value() || residual.data != nullptr;
+    return !bias.empty() || activation.has_value() || !scale.empty() || residual.data != nullptr;
   }
 };
 

@@ -6,6 +6,7 @@
 #include "massact/base/error.h"
 #include "massact/base/interrupt.h"
 #include "massact/model/embedding.h"
+#include "massact/model/image_embedding.h"
 #include "massact/ops/elementwise.h"
 #include "massact/ops/packed_memory.h"
 #include "massact/run/block_loader.h"
@@ -15,14 +16,6 @@
 
 namespace massact {
 namespace {
-
-std::vector<std::int64_t> lengths_of(const Plan& plan) {
-  std::vector<std::int64_t> lengths;
-  for (const auto& tokens : plan.sequences()) {
-    lengths.push_back(static_cast<std::int64_t>(tokens.size()));
-  }
-  return lengths;
-}
 
 // Consecutive sequences of [first, end) in groups of at most `most_rows` rows (or one sequence).
 std::vector<Batch> make_batches(std::span<const std::int64_t> lengths, std::int64_t first,
@@ -49,11 +42,14 @@ class Execution {
         progress_(progress),
         threads_(options.threads),
         precision_(effective_precision(model_, options.precision)),
-        lengths_(lengths_of(plan)),
+        lengths_(plan.lengths()),
         rope_(config_, lengths_),
         memory_(plan_memory(plan, options)),
         hidden_(plan.streams().size()) {
     std::tie(last_block_, needs_end_) = plan.extent();
+    if (const PixelSource* images = plan.images()) {
+      image_embedding_.emplace(model_, images->height(), images->width(), precision_, threads_);
+    }
   }
 
   RunReport run();
@@ -61,6 +57,7 @@ class Execution {
  private:
   void run_pass(std::int64_t pass, BlockLoader& loader);
   void embed_stream(int stream);
+  void embed_batch(const Batch& batch, FloatMatrix hidden, SiteVisitor& sites);
   void run_blocks(bool wraps, BlockLoader& loader);
   void run_block(const Block& block, int index);
   void run_block_on(const Block& block, int index, int stream);
@@ -107,6 +104,7 @@ class Execution {
   RopeTables rope_;
   MemoryPlan memory_;
   Workspace workspace_;
+  std::optional<ImageEmbedding> image_embedding_;
   int last_block_ = -1;
   bool needs_end_ = false;
 
@@ -189,11 +187,7 @@ void Execution::embed_stream(int stream) {
   begin_stream(stream);
   Dispatch sites(plan_, stream, -1, threads_, workspace_.times);
   for (std::size_t b = 0; b < batches_.size(); ++b) {
-    std::vector<std::int32_t> tokens;
-    for (std::size_t s = 0; s < batches_[b].sequences.size(); ++s) {
-      const auto& ids = plan_.sequences()[static_cast<std::size_t>(batches_[b].first_sequence) + s];
-      tokens.insert(tokens.end(), ids.begin(), ids.end());
-    }
+    check_interrupted();
     // Embeddings are shown for the text only, not for the sink token's row.
     Batch text = batches_[b];
     text.dropped_rows = config_.prefix_rows();
@@ -203,9 +197,22 @@ void Execution::embed_stream(int stream) {
     }
     sites.set_batch(text);
     const FloatMatrix rows = rows_of(stream, b);
-    embed(model_, tokens, batches_[b].sequences, rows, sites, workspace_, threads_);
+    embed_batch(batches_[b], rows, sites);
     require_finite(rows, plan_, {SiteKind::embed, -1}, stream, batches_[b], threads_);
   }
+}
+
+void Execution::embed_batch(const Batch& batch, FloatMatrix hidden, SiteVisitor& sites) {
+  if (image_embedding_) {
+    return image_embedding_->embed(*plan_.images(), batch.first_sequence, hidden, sites, workspace_,
+                                   threads_);
+  }
+  std::vector<std::int32_t> tokens;
+  for (std::int64_t s = 0; s < std::ssize(batch.sequences); ++s) {
+    const auto ids = plan_.tokens(batch.first_sequence + s);
+    tokens.insert(tokens.end(), ids.begin(), ids.end());
+  }
+  embed(model_, tokens, batch.sequences, hidden, sites, workspace_, threads_);
 }
 
 void Execution::run_block(const Block& block, int index) {
@@ -256,7 +263,8 @@ void Execution::run_end(const Unembedding& unembedding) {
     for (std::size_t s = 0; s < batches_[b].sequences.size(); ++s) {
       const auto& rows = batches_[b].sequences[s];
       const std::int64_t count = rows.count - prefix;
-      const std::int64_t piece = std::min(logits_rows(config_), count);
+      const std::int64_t piece =
+          config_.head.pools() ? count : std::min(logits_rows(config_), count);
       for (std::int64_t first = 0; first < count; first += piece) {
         check_interrupted();
         Batch batch;
@@ -284,11 +292,16 @@ void Execution::run_end_of_piece(int stream, const Unembedding& unembedding, Dis
   const FloatMatrix normed(workspace_.normed.data(), batch.rows, config_.width);
   unembedding.normalise(hidden, normed, sites, threads_);
   if (!logits) return;
-  workspace_.mlp.reserve_discarding(batch.rows * config_.vocab);
-  const FloatMatrix values(workspace_.mlp.data(), batch.rows, config_.vocab);
+  Batch answers = batch;
+  if (config_.head.pools()) {
+    answers.rows = 1;
+    answers.sequences = {{0, 1}};
+  }
+  const FloatMatrix values = Workspace::take(workspace_.mlp, answers.rows, config_.logit_count());
   workspace_.times.measure(Stage::matmul, [&] { unembedding.project(normed, values, threads_); });
+  sites.set_batch(answers);
   sites.visit(SiteKind::logits, values);
-  require_finite(values, plan_, {SiteKind::logits, -1}, stream, batch, threads_);
+  require_finite(values, plan_, {SiteKind::logits, -1}, stream, answers, threads_);
 }
 
 void Execution::advance(const Batch& batch, std::int64_t stage) {
@@ -323,7 +336,7 @@ ops::Precision effective_precision(const Model& model, std::optional<ops::Precis
 }
 
 MemoryPlan plan_memory(const Plan& plan, const RunOptions& options) {
-  const auto lengths = lengths_of(plan);
+  const auto lengths = plan.lengths();
   const auto [last_block, needs_end] = plan.extent();
   return plan_memory(plan.model(),
                      {.lengths = lengths,
@@ -332,7 +345,9 @@ MemoryPlan plan_memory(const Plan& plan, const RunOptions& options) {
                       .attention_sums = plan.watches_attention(),
                       .blocks_run = last_block + 1,
                       .precision = effective_precision(plan.model(), options.precision),
-                      .budget = options.memory});
+                      .budget = options.memory,
+                      .images = plan.images(),
+                      .threads = options.threads > 0 ? options.threads : available_cpus()});
 }
 
 RunReport run(Plan& plan, const RunOptions& options, Progress& progress) {

@@ -9,6 +9,7 @@
 #include "massact/base/units.h"
 #include "massact/model/block.h"
 #include "massact/model/embedding.h"
+#include "massact/model/image_embedding.h"
 #include "massact/model/moe.h"
 
 namespace massact {
@@ -95,7 +96,8 @@ std::uint64_t peak_resident_bytes() {
 }
 
 std::int64_t logits_rows(const ModelConfig& config) {
-  return std::clamp<std::int64_t>(kLogitsValues / config.vocab, 16, kBatchRows);
+  const std::int64_t columns = std::max<std::int64_t>(config.logit_count(), 1);
+  return std::clamp<std::int64_t>(kLogitsValues / columns, 16, kBatchRows);
 }
 
 MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
@@ -120,8 +122,14 @@ MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
   if (request.attention_sums) plan.workspace += Workspace::sums_bytes_for(config, plan.batch_rows);
   if (request.logits) {
     plan.unembedding = Unembedding::packed_bytes(config, request.precision);
+    plan.workspace += static_cast<std::uint64_t>((config.head.pools() ? 1 : logits_rows(config)) *
+                                                 config.logit_count()) *
+                      sizeof(float);
+  }
+  if (request.images != nullptr) {
     plan.workspace +=
-        static_cast<std::uint64_t>(logits_rows(config) * config.vocab) * sizeof(float);
+        ImageEmbedding::bytes_for(config, request.images->height(), request.images->width(),
+                                  plan.batch_rows / longest, request.threads, request.precision);
   }
   plan.source = largest_source(weights, config);
   // Blocks are gone before the unembedding is packed.

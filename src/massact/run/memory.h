@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "massact/image/pixel_source.h"
 #include "massact/model/model.h"
 #include "massact/ops/matmul.h"
 
@@ -36,7 +37,9 @@ struct MemoryRequest {
   bool attention_sums = false;  ///< attention is watched
   std::int64_t blocks_run = 0;
   ops::Precision precision = ops::Precision::f32;
-  std::uint64_t budget = 0;  ///< 0: three quarters of the machine's memory
+  std::uint64_t budget = 0;             ///< 0: three quarters of the machine's memory
+  const PixelSource* images = nullptr;  ///< if the sequences are images
+  int threads = 1;                      ///< that read images
 };
 
 /// Splits the sequences into passes within the budget. Throws UsageError that names the smallest

@@ -18,7 +18,8 @@ struct SiteView {
   Site site;
   int stream = 0;             ///< 0 is the original
   std::int64_t sequence = 0;  ///< index in the corpus
-  /// All rows' token ids; -1 for the sink token's row. Their count is the sequence's T.
+  /// All rows' token ids (0 for the rows of images); -1 for the sink token's row. Their count is
+  /// the sequence's T, also at sites with one row per sequence (logits of a head that pools).
   std::span<const std::int32_t> tokens;
   std::int64_t first_position = 0;  ///< position of row 0 (large sites come in pieces)
   std::int64_t head = -1;           ///< attention maps: the query head; else -1

@@ -29,12 +29,51 @@ void check_sequence(const Model& model, const Plan::Tokens& tokens, std::size_t 
 
 Plan::Plan(Model model, std::vector<Tokens> sequences)
     : model_(std::move(model)), sequences_(std::move(sequences)) {
+  if (model_.config().is_vision()) {
+    fail_usage(model_.name(), "expected images: this model ({}) reads no text (give --images)",
+               model_.config().name);
+  }
   require(!sequences_.empty(), model_.name(), "expected at least one sequence, got none");
   for (std::size_t i = 0; i < sequences_.size(); ++i) check_sequence(model_, sequences_[i], i);
   if (model_.config().prefix_rows() > 0) {
     for (auto& tokens : sequences_) tokens.insert(tokens.begin(), kNoToken);
   }
   streams_.push_back({"original", {}});
+}
+
+Plan::Plan(Model model, std::shared_ptr<const PixelSource> images)
+    : model_(std::move(model)), images_(std::move(images)) {
+  const ModelConfig& config = model_.config();
+  const VisionConfig& vision = config.vision;
+  if (!config.is_vision()) {
+    fail_usage(model_.name(), "expected text: this model ({}) reads no images (give --text)",
+               config.name);
+  }
+  require(images_->count() > 0, model_.name(), "expected at least one image, got none");
+  require(images_->channels() == vision.channels, model_.name(),
+          "expected images of {} channels, got {}", vision.channels, images_->channels());
+  const PatchGrid grid = vision.grid_of(images_->height(), images_->width());
+  require(grid.rows > 0 && grid.columns > 0, model_.name(),
+          "expected images of at least one patch of {} x {} pixels, got {} x {}",
+          vision.patch_height, vision.patch_width, images_->height(), images_->width());
+  image_rows_.assign(static_cast<std::size_t>(config.prefix_rows()), kNoToken);
+  image_rows_.resize(
+      static_cast<std::size_t>(config.prefix_rows() + vision.leading_tokens() + grid.count()), 0);
+  streams_.push_back({"original", {}});
+}
+
+std::int64_t Plan::sequence_count() const {
+  return images_ ? images_->count() : std::ssize(sequences_);
+}
+
+std::span<const std::int32_t> Plan::tokens(std::int64_t sequence) const {
+  return images_ ? image_rows_ : sequences_[static_cast<std::size_t>(sequence)];
+}
+
+std::vector<std::int64_t> Plan::lengths() const {
+  std::vector<std::int64_t> lengths;
+  for (std::int64_t s = 0; s < sequence_count(); ++s) lengths.push_back(std::ssize(tokens(s)));
+  return lengths;
 }
 
 void Plan::require_site(Site site) const {

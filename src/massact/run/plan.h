@@ -4,10 +4,12 @@
 #include <concepts>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "massact/image/pixel_source.h"
 #include "massact/model/model.h"
 #include "massact/run/observer.h"
 
@@ -29,8 +31,12 @@ class Plan {
   using Tokens = std::vector<std::int32_t>;
 
   /// Throws Error if there is no sequence, one is empty, longer than the model allows or has ids
-  /// out of range.
+  /// out of range; UsageError if the model reads images.
   Plan(Model model, std::vector<Tokens> sequences);
+
+  /// Images instead of texts: sequence i is image i of `images`. Throws Error if there is none or
+  /// they do not fit the model's patches; UsageError if the model reads texts.
+  Plan(Model model, std::shared_ptr<const PixelSource> images);
 
   /// Attaches an observer to sites of a stream (0: the original). The plan owns it; the reference
   /// stays valid as long as the plan. A site that the architecture lacks is a UsageError.
@@ -82,8 +88,16 @@ class Plan {
   };
 
   const Model& model() const { return model_; }
-  /// Token ids of every sequence, with the sink token's row (embedding.h) where there is one.
+  /// Of texts: token ids of every sequence, with the sink token's row (embedding.h) where there is
+  /// one. Empty for images.
   const std::vector<Tokens>& sequences() const { return sequences_; }
+  /// Null for texts.
+  const PixelSource* images() const { return images_.get(); }
+  std::int64_t sequence_count() const;
+  /// One id per row of a sequence: the token's; of an image 0, the sink token's row -1.
+  std::span<const std::int32_t> tokens(std::int64_t sequence) const;
+  /// Rows of every sequence, the sink token's included.
+  std::vector<std::int64_t> lengths() const;
   const std::vector<Stream>& streams() const { return streams_; }
   std::vector<Attached>& observers() { return attached_; }
   std::vector<Watched>& watched_attention() { return watched_; }
@@ -102,6 +116,8 @@ class Plan {
 
   Model model_;
   std::vector<Tokens> sequences_;
+  std::shared_ptr<const PixelSource> images_;
+  Tokens image_rows_;  // what `tokens` says of any image
   std::vector<Stream> streams_;
   std::vector<std::unique_ptr<Observer>> observers_;
   std::vector<Attached> attached_;

@@ -78,7 +78,7 @@ std::vector<AttentionMap> draw_maps(const Context& context) {
     map.layer = block + 1;
     if (head != MapCollector::kMean) map.head = head;
     map.sequence = context.options.map_sequence;
-    map.queries = std::ssize(plan.sequences().front());
+    map.queries = std::ssize(plan.tokens(0));
     map.columns = map.queries + (config.has_slot() ? 1 : 0);
     map.slot = config.has_slot();
     map.logits = collector.at(SiteKind::attn_scores, block, head);

@@ -149,7 +149,8 @@ TEST_P(MatmulTest, BitsDoNotDependOnThreadsOrStride) {
   }
 }
 
-// norm, product, bias, activation and residual in one call have the bits of one call for each.
+// norm, product, bias, activation, scale and residual in one call have the bits of one call for
+// each.
 TEST_P(MatmulTest, FusedStepsHaveTheBitsOfSeparateOnes) {
   const PackedMatrix w = pack();
   const Matrix norm_weight = random_matrix(1, p_.k, 3), bias = random_matrix(1, p_.n, 4);
@@ -174,6 +175,17 @@ TEST_P(MatmulTest, FusedStepsHaveTheBitsOfSeparateOnes) {
   options.residual = in_place.view();
   matmul(x_.view(), w, in_place.view(), options, threads_);
   test::expect_same_bits(in_place, expected);
+
+  const Matrix scale = random_matrix(1, p_.n, 6);
+  scale_columns(product.view(), scale.data, threads_);
+  options.residual = {};
+  options.scale = scale.data;
+  matmul(x_.view(), w, apart.view(), options, threads_);
+  test::expect_same_bits(apart, product);
+  add(residual.view(), product.view(), expected.view(), threads_);
+  options.residual = residual.view();
+  matmul(x_.view(), w, apart.view(), options, threads_);
+  test::expect_same_bits(apart, expected);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, MatmulTest, testing::ValuesIn(cases()), case_name);

@@ -74,7 +74,7 @@ ModelConfig read_sizes(const JsonObject& config, std::string_view family,
       size_or(fields.head_size, fields.default_head_size > 0 ? fields.default_head_size : share);
   const bool widens = fields.mlp.empty() || fields.mlp_is_optional;
   model.mlp_size = widens ? size_or(fields.mlp, 4 * model.width) : size(fields.mlp);
-  model.vocab = read_size(config, "vocab_size");
+  if (fields.has_vocab) model.vocab = read_size(config, "vocab_size");
   model.max_positions = size_or(fields.positions, fields.default_positions);
   const std::string_view heads = fields.heads.front();
   require(model.head_size >= 1, config.where(heads),

@@ -30,6 +30,7 @@ struct SizeFields {
   std::int64_t default_head_size = 0;  ///< 0: d / heads
   std::int64_t default_positions = 2048;
   bool mlp_is_optional = false;
+  bool has_vocab = true;
 };
 
 /// A configuration with family, name ("model_type"), sizes, the scale 1/sqrt(c) and no windows.

@@ -213,16 +213,24 @@ void AddRow(const float* a, const float* b, std::int64_t cols, float* out) {
 
 // ---- finishing a product ----
 
-// One row: out = f(x + bias) + residual; what is null is left out.
+// What a row's results are combined with, at its first column; null: not there.
+struct RowOperands {
+  const float* bias;
+  const float* scale;
+  const float* residual;
+};
+
+// One row: out = f(x + bias) * scale + residual.
 template <class Function>
-HWY_INLINE void finish_row(const float* x, const float* bias, const float* residual,
-                           std::int64_t cols, bool stream, float* out, const Function& f) {
+HWY_INLINE void finish_row(const float* x, const RowOperands& with, std::int64_t cols, bool stream,
+                           float* out, const Function& f) {
   const D d;
   for_vectors(cols, [&](std::int64_t i, std::int64_t count) HWY_ATTR {
     V v = load(x + i, count);
-    if (bias != nullptr) v = hn::Add(v, load(bias + i, count));
+    if (with.bias != nullptr) v = hn::Add(v, load(with.bias + i, count));
     v = f(v);
-    if (residual != nullptr) v = hn::Add(load(residual + i, count), v);
+    if (with.scale != nullptr) v = hn::Mul(v, load(with.scale + i, count));
+    if (with.residual != nullptr) v = hn::Add(load(with.residual + i, count), v);
     if (stream && count == float_lanes()) {
       hn::Stream(v, d, out + i);
     } else {
@@ -234,7 +242,10 @@ HWY_INLINE void finish_row(const float* x, const float* bias, const float* resid
 template <class Function>
 HWY_INLINE void finish_rows(const ProductBlock& block, const MatmulOptions& options, FloatMatrix y,
                             const Function& f) {
-  const float* bias = options.bias.empty() ? nullptr : options.bias.data() + block.first_column;
+  const auto columns = [&](std::span<const float> values) {
+    return values.empty() ? nullptr : values.data() + block.first_column;
+  };
+  RowOperands with = {columns(options.bias), columns(options.scale), nullptr};
   const bool adds = options.residual.data != nullptr;
   const std::size_t vector_bytes = hn::Lanes(D()) * sizeof(float);
   const auto place = reinterpret_cast<std::uintptr_t>(y.row(block.first_row) + block.first_column);
@@ -242,8 +253,8 @@ HWY_INLINE void finish_rows(const ProductBlock& block, const MatmulOptions& opti
   const bool stream = block.stream && !adds && (place | step) % vector_bytes == 0;
   for (std::int64_t r = 0; r < block.rows; ++r) {
     const std::int64_t row = block.first_row + r;
-    const float* residual = adds ? options.residual.row(row) + block.first_column : nullptr;
-    finish_row(block.values + r * block.stride, bias, residual, block.columns, stream,
+    if (adds) with.residual = options.residual.row(row) + block.first_column;
+    finish_row(block.values + r * block.stride, with, block.columns, stream,
                y.row(row) + block.first_column, f);
   }
   if (stream) hwy::FlushStream();  // before other threads are told that the block is there

@@ -41,8 +41,8 @@ struct ProductBlock {
   bool stream = false;
 };
 
-/// y's block = activation(values + bias) + residual, each if `options` has it. `values` may lie at
-/// the block's own place in y.
+/// y's block = activation(values + bias) * scale + residual, each if `options` has it. `values` may
+/// lie at the block's own place in y.
 void finish_product(const ProductBlock& block, const MatmulOptions& options, FloatMatrix y);
 
 /// norm of rows [first, first + count) of x into out (rows of x.cols values, no gaps).
