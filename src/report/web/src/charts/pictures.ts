@@ -48,7 +48,7 @@ function overlay(theme: Theme, data: Pictures, picture: Picture, values: number[
       left: 8,
       top: height + 16,
       itemWidth: 12,
-      inRange: { color: kCividis, opacity: [0.25, 0.9] },
+      inRange: { color: kCividis, opacity: [0.1, 0.85] },
       textStyle: { color: theme.text },
       formatter: (value: number) => number(value),
     },
