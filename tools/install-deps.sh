@@ -14,14 +14,14 @@ packages_of() {
   case $1 in
     build) echo "g++ cmake ninja-build pkg-config ccache libfmt-dev nlohmann-json3-dev" \
                 "libcli11-dev libdnnl-dev libhwy-dev libsentencepiece-dev libpcre2-dev libicu-dev" \
-                "zlib1g-dev" ;;
+                "zlib1g-dev libjpeg-dev libpng-dev libwebp-dev libexif-dev" ;;
     # The page is bundled by npm and drawn figures by gnuplot; a Node from elsewhere is as good.
     report) have node npm || echo "nodejs npm"
             echo "gnuplot-nox fonts-dejavu-core" ;;
     test) echo "libgtest-dev libgmock-dev"
           have chromium || echo "chromium" ;;
     check) echo "clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev" ;;
-    train) echo "libtorch-dev libgloo-dev libopenblas0-pthread" ;;
+    train) echo "libtorch-dev libgloo-dev libopenblas0-pthread libpng-dev" ;;
     bench) echo "libbenchmark-dev" ;;
     *) echo "install-deps: unknown group '$1' (build report test check train bench)" >&2; exit 2 ;;
   esac

@@ -5,8 +5,8 @@
 namespace massact::train {
 namespace {
 
-/// The configuration in which massive activations form soonest of those tried (docs/eab.md): many
-/// small steps, a high learning rate, strong weight decay.
+/// The configurations in which massive activations form best of those tried (docs/eab.md): many
+/// small steps, a high learning rate, weight decay, BOS always first.
 Preset mini(std::string name, Architecture architecture, Attention attention) {
   Preset preset;
   preset.purpose = "a shipped model: " + to_string(architecture) + ", " + to_string(attention);
@@ -16,11 +16,11 @@ Preset mini(std::string name, Architecture architecture, Attention attention) {
   if (architecture == Architecture::gpt2) {
     preset.model.tied = true;
     preset.model.mlp = 512;
+    preset.train.lr = 2e-3;
+    preset.train.min_lr = 2e-4;
+    preset.train.steps = 5000;
   }
   preset.train.bf16 = true;
-  preset.train.batch = 4;
-  preset.train.steps = 8000;
-  preset.train.weight_decay = 0.5;
   preset.train.checkpoint_interval = 500;
   return preset;
 }

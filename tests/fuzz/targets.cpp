@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "massact/base/error.h"
+#include "massact/image/decode.h"
+#include "massact/image/preprocess.h"
 #include "massact/io/file_descriptor.h"
 #include "massact/io/gguf.h"
 #include "massact/io/json.h"
@@ -171,6 +173,20 @@ void pickle(std::string_view input) {
   if (const PickleValue* found = value.root().find("a")) consume(found->real);
 }
 
+void image(std::string_view input) {
+  constexpr std::int64_t kMaxPixels = 1 << 16;  // so that a fuzzer gets through many
+  const Image picture = decode_image(std::as_bytes(std::span(input)), "input", kMaxPixels);
+  if (static_cast<std::int64_t>(picture.rgb.size()) != picture.width * picture.height * 3) {
+    throw std::logic_error("a picture of another size than it says");
+  }
+  Preprocess steps;
+  steps.resize = Preprocess::Resize::shortest_edge;
+  steps.resize_to = steps.crop = {8, 8};
+  std::vector<float> pixels(3 * 8 * 8);
+  preprocess_image(picture, steps, pixels);
+  consume(pixels.front());
+}
+
 constexpr std::array kTargets = std::to_array<Target>({{"safetensors", safetensors},
                                                        {"llama2c", llama2c},
                                                        {"gguf", gguf},
@@ -179,7 +195,8 @@ constexpr std::array kTargets = std::to_array<Target>({{"safetensors", safetenso
                                                        {"config", config},
                                                        {"tokenizer", tokenizer},
                                                        {"torch", torch},
-                                                       {"pickle", pickle}});
+                                                       {"pickle", pickle},
+                                                       {"image", image}});
 
 }  // namespace
 

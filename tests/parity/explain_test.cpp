@@ -259,10 +259,10 @@ INSTANTIATE_TEST_SUITE_P(Models, ExplainGolden,
 
 class ExplainPlanted : public testing::Test {
  protected:
-  static ExplainResult explain(const ExplainOptions& options = {}) {
+  static ExplainResult explain(const ExplainOptions& options = {}, std::int64_t seq_len = 64) {
     const Model model = open_model(golden_folder() / "models/planted");
     const std::vector<std::filesystem::path> files = {golden_folder() / "texts/harbour.txt"};
-    const Corpus corpus = Corpus::from_files(files, model.tokenizer(), {.seq_len = 64});
+    const Corpus corpus = Corpus::from_files(files, model.tokenizer(), {.seq_len = seq_len});
     NoProgress progress;
     return run_explain(model, corpus, options, progress);
   }
@@ -384,6 +384,18 @@ TEST_F(ExplainPlanted, ConstantExplainsTheMassiveTokens) {
   EXPECT_FALSE(r.variants[0].divergence.has_value());
   EXPECT_LT(r.variants[1].divergence->mean_kl.value, 1e-3);
   EXPECT_GE(r.variants[1].divergence->top1_agreement.value, 0.99);
+}
+
+// Three streams of a whole sequence out of two would cost more than everything else.
+TEST_F(ExplainPlanted, OfFewLongSequencesTheBeginningTestsTheConstant) {
+  const ExplainResult short_test = explain({}, 256);
+  ASSERT_TRUE(short_test.replacement.has_value());
+  EXPECT_EQ(short_test.replacement->seq_len, 128);
+  EXPECT_EQ(short_test.replacement->layers, (std::vector<int>{3, 4, 5}));
+  EXPECT_LT(short_test.replacement->variants[1].divergence->mean_kl.value, 1e-3);
+  const ExplainResult whole = explain({.replace = 1}, 256);
+  ASSERT_TRUE(whole.replacement.has_value());
+  EXPECT_EQ(whole.replacement->seq_len, 256);
 }
 
 TEST_F(ExplainPlanted, OneFindingAndItsMaps) {

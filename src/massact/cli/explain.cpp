@@ -112,7 +112,7 @@ void declare_steps(CLI::App& command, ExplainFlags& flags) {
   command
       .add_option("--replace", flags.options.replace,
                   "Sequences kept to test whether a constant does what the massive tokens do "
-                  "(default: one in 16, at least one; 0: no test)")
+                  "(default: one in 16, or the beginning of one; 0: no test)")
       ->check(CLI::Range(0, 1 << 20));
   command.add_option("--map", flags.maps,
                      "LAYER,HEAD: attention logits and probabilities of the first sequence, and "

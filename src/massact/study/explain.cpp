@@ -17,6 +17,7 @@ namespace explain {
 namespace {
 
 constexpr std::size_t kMostFindings = 16;
+constexpr std::int64_t kFewestTestTokens = 128;
 
 std::vector<Site> block_sites(const ModelConfig& config, std::span<const SiteKind> kinds) {
   std::vector<Site> sites;
@@ -149,6 +150,21 @@ std::int64_t kept_sequences(const ExplainOptions& options, std::int64_t count) {
   return std::clamp<std::int64_t>(wanted, 0, count - 1);
 }
 
+// Three streams read the kept sequences. Of a few long ones their beginnings are enough, unless the
+// user said how many to keep: the test then stays within a sixteenth of the tokens as well.
+std::int64_t test_tokens(const Context& context, std::int64_t kept) {
+  std::int64_t longest = 0, all = 0;
+  for (const Plan::Tokens& tokens : context.sequences) {
+    longest = std::max<std::int64_t>(longest, std::ssize(tokens));
+    all += std::ssize(tokens);
+  }
+  // Rotary frequencies that depend on the length need the whole text.
+  const bool whole =
+      context.options.replace >= 0 || context.model.config().rope.depends_on_length();
+  if (whole || kept == 0) return longest;
+  return std::clamp<std::int64_t>(all / (16 * kept), std::min(kFewestTestTokens, longest), longest);
+}
+
 class Explanation {
  public:
   explicit Explanation(Context context) : context_(std::move(context)) {}
@@ -240,10 +256,13 @@ ExplainResult run_explain(const Model& model, const Corpus& corpus, const Explai
                            .labels = std::make_shared<const CorpusLabels>(
                                corpus, options.classes, model.config().prefix_rows()),
                            .sequences = {},
-                           .calibration_end = 0};
+                           .calibration_end = 0,
+                           .test_tokens = 0};
   for (const Sequence& sequence : corpus.sequences()) context.sequences.push_back(sequence.tokens);
   const auto count = std::ssize(context.sequences);
-  context.calibration_end = count - explain::kept_sequences(options, count);
+  const std::int64_t kept = explain::kept_sequences(options, count);
+  context.calibration_end = count - kept;
+  context.test_tokens = explain::test_tokens(context, kept);
   return explain::Explanation(std::move(context)).run();
 }
 

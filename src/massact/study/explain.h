@@ -29,7 +29,7 @@ struct ExplainOptions {
   double epsilon = 0.3;           ///< of the sink metric
   std::int64_t sink_length = 64;  ///< its T
   double spike = 50.0;            ///< super weights: beyond it
-  /// Sequences kept for the test of the constant; -1: one in 16, at least one; 0: no test.
+  /// Sequences kept for the test of the constant; -1: one in 16, or the beginning of one; 0: none.
   std::int64_t replace = -1;
   std::vector<MapRequest> maps = {};
   std::int64_t map_sequence = 0;

@@ -21,6 +21,7 @@ struct Context {
   std::shared_ptr<const PositionLabels> labels;
   std::vector<Plan::Tokens> sequences;
   std::int64_t calibration_end = 0;  ///< sequences from it on are kept for the test
+  std::int64_t test_tokens = 0;      ///< the test reads so many of each at most
 };
 
 /// Step 1: follows the findings' scalars through the layers. Findings whose tokens lie too deep in

@@ -32,6 +32,8 @@ class ChosenWatcher final : public AttentionObserver {
 
   void choose(int block, std::int64_t sequence, std::span<std::uint8_t> positions) override {
     for (const std::int64_t position : massive_->at(block, first_ + sequence)) {
+      // Behind the end of what the test reads: no query of it sees them.
+      if (position >= std::ssize(positions)) continue;
       positions[static_cast<std::size_t>(position)] = 1;
     }
   }
@@ -84,6 +86,15 @@ class ReplaceChosen final : public Edit {
   std::vector<float> constant_;
 };
 
+// The beginning of a kept sequence that the test reads.
+Plan::Tokens test_text(const Context& context, std::int64_t sequence) {
+  Plan::Tokens tokens = context.sequences[static_cast<std::size_t>(sequence)];
+  if (std::ssize(tokens) > context.test_tokens) {
+    tokens.resize(static_cast<std::size_t>(context.test_tokens));
+  }
+  return tokens;
+}
+
 // True if a query outside C, in a sequence kept for the test, sees a token of C in this block.
 bool has_queries(const Context& context, int block,
                  const std::map<std::int64_t, std::vector<std::int64_t>>& massive) {
@@ -91,8 +102,7 @@ bool has_queries(const Context& context, int block,
   const std::int64_t window = config.windows[static_cast<std::size_t>(block)];
   for (auto it = massive.lower_bound(context.calibration_end); it != massive.end(); ++it) {
     const auto& chosen = it->second;
-    const std::int64_t count =
-        std::ssize(context.sequences[static_cast<std::size_t>(it->first)]) + config.prefix_rows();
+    const std::int64_t count = std::ssize(test_text(context, it->first)) + config.prefix_rows();
     for (const std::int64_t key : chosen) {
       const std::int64_t end = window > 0 ? std::min(count, key + window) : count;
       for (std::int64_t query = key + 1; query < end; ++query) {
@@ -127,7 +137,7 @@ Constants constants_of(const Context& context, const observe::AttentionMass& mas
 std::vector<eval::Window> windows_of(const Context& context) {
   std::vector<eval::Window> windows;
   for (auto s = context.calibration_end; s < std::ssize(context.sequences); ++s) {
-    const Plan::Tokens& tokens = context.sequences[static_cast<std::size_t>(s)];
+    const Plan::Tokens tokens = test_text(context, s);
     windows.push_back({tokens, 0, {tokens.begin() + 1, tokens.end()}});
   }
   return windows;
