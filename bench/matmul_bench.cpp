@@ -57,7 +57,7 @@ void compare(const Shape& s, Precision precision, const Settings& settings, Thre
   const double ours =
       flops / best_seconds(settings, threads, [&] { matmul(xs, packed, ys, threads); });
   const double theirs =
-      flops / best_seconds(settings, threads, [&] { onednn->multiply(xs, ys, threads); });
+      flops / best_seconds(settings, threads, [&] { onednn->multiply(xs, ys, {}, threads); });
   fmt::print("{:5} {:6} {:6} {:6}  {:8.3f}  {:8.3f}  {:5.2f}\n", name_of(precision), s.m, s.n, s.k,
              ours * 1e-12, theirs * 1e-12, ours / theirs);
 }

@@ -94,7 +94,9 @@ at::Tensor attend(const ModelConfig& config, const Parameters& parameters,
   at::Tensor q = p.q.transpose(1, 2).reshape({B * H, T, c});
   at::Tensor k = per_query_head(p.k, H);
   at::Tensor v = per_query_head(p.v, H);
-  at::Tensor mask = causal_mask(T, q.options()).unsqueeze(0);  // 1,T,S
+  const bool causal = config.architecture != Architecture::vit;
+  at::Tensor mask = causal ? causal_mask(T, q.options()) : at::zeros({T, T}, q.options());
+  mask = mask.unsqueeze(0);  // 1,T,S
 
   if (has_slot(variant)) {  // a key and a value in front of all others, seen by every query
     k = at::cat({slot_like(k, learned("eab_k"), H), k}, 1);

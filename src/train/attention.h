@@ -28,8 +28,8 @@ struct Projections {
 void add_projection_biases(const ModelConfig& config, const Parameters& parameters,
                            const std::string& prefix, at::Tensor& qk, at::Tensor& v);
 
-/// Causal attention of the configured variant. `x` [B,T,d] is the block's input after its norm
-/// (the gate reads it). Returns z [B,T,H*c]. If `pattern` is not null it receives the
+/// Attention of the configured variant, causal but for vit. `x` [B,T,d] is the block's input after
+/// its norm (the gate reads it). Returns z [B,T,H*c]. If `pattern` is not null it receives the
 /// probabilities [B,H,T,S], S = T or T+1 with the slot in column 0.
 at::Tensor attend(const ModelConfig& config, const Parameters& parameters,
                   const std::string& prefix, const Projections& p, const at::Tensor& x,

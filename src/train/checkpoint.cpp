@@ -6,7 +6,9 @@
 #include "massact/base/error.h"
 #include "massact/io/atomic_file.h"
 #include "massact/io/json.h"
+#include "train/hf_config.h"
 #include "train/tensor_files.h"
+#include "train/vit.h"
 
 namespace massact::train {
 namespace {
@@ -23,11 +25,16 @@ void write_json(const fs::path& path, const Json& json) {
   write_file_atomically(path, json.dump(2) + "\n");
 }
 
-/// HF's GPT-2 always has biases; a bias-free model has them at zero.
-void add_zero_biases(const ModelConfig& c, at::ScalarType dtype, NamedTensors& tensors) {
+/// What HF's classes have and ours have not, at zero: GPT-2's biases, DINOv2's mask token.
+NamedTensors unused_tensors(const ModelConfig& c, at::ScalarType dtype) {
+  NamedTensors tensors;
   const auto zeros = [&](const std::string& name, std::int64_t n) {
     tensors.emplace(name, at::zeros({n}, dtype));
   };
+  if (c.architecture == Architecture::vit) {
+    tensors.emplace(vit_prefix(c) + "embeddings.mask_token", at::zeros({1, c.width}, dtype));
+  }
+  if (c.architecture != Architecture::gpt2) return tensors;
   for (std::int64_t i = 0; i < c.layers; ++i) {
     const std::string at = "transformer.h." + std::to_string(i) + ".";
     zeros(at + "ln_1.bias", c.width);
@@ -38,6 +45,7 @@ void add_zero_biases(const ModelConfig& c, at::ScalarType dtype, NamedTensors& t
     zeros(at + "mlp.c_proj.bias", c.width);
   }
   zeros("transformer.ln_f.bias", c.width);
+  return tensors;
 }
 
 std::string step_name(std::int64_t step) { return fmt::format("step-{:08d}", step); }
@@ -88,26 +96,23 @@ void restore(at::Tensor target, const NamedTensors& tensors, const char* name,
 }  // namespace
 
 void save_model(const Model& model, const fs::path& dir, at::ScalarType dtype, int bos_id) {
-  NamedTensors tensors;
+  NamedTensors tensors = unused_tensors(model.config(), dtype);
   for (const auto& spec : model.parameters().specs()) {
     tensors.emplace(spec.name, model.parameters().at(spec.name).detach().cpu().to(dtype));
-  }
-  if (model.config().architecture == Architecture::gpt2) {
-    add_zero_biases(model.config(), dtype, tensors);
   }
   save_tensors(dir / "model.safetensors", tensors);
   write_json(dir / "config.json",
              hf_config(model.config(), dtype == at::kBFloat16 ? "bfloat16" : "float32", bos_id));
+  if (model.config().architecture == Architecture::vit) {
+    write_json(dir / "preprocessor_config.json", hf_preprocessor(model.config()));
+  }
 }
 
 void load_parameters(Model& model, const fs::path& dir) {
   const at::NoGradGuard no_grad;
   const fs::path path = dir / "model.safetensors";
   NamedTensors stored = load_tensors(path);
-  NamedTensors zeros;
-  if (model.config().architecture == Architecture::gpt2) {
-    add_zero_biases(model.config(), at::kFloat, zeros);
-  }
+  const NamedTensors zeros = unused_tensors(model.config(), at::kFloat);
   std::string problems;
   for (const auto& spec : model.parameters().specs()) {
     const auto found = stored.find(spec.name);

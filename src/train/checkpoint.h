@@ -18,8 +18,9 @@
 
 namespace massact::train {
 
-/// Writes config.json and model.safetensors of `model` into the existing folder `dir`.
-/// A bias-free gpt2 gets zero biases, so that HF loads it.
+/// Writes config.json and model.safetensors of `model` into the existing folder `dir`, for a vit
+/// preprocessor_config.json too. A bias-free gpt2 gets zero biases and a vit a zero mask token, so
+/// that HF loads them.
 void save_model(const Model& model, const std::filesystem::path& dir, at::ScalarType dtype,
                 int bos_id);
 

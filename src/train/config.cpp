@@ -1,20 +1,23 @@
 #include "train/config.h"
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "massact/base/error.h"
-#include "massact/io/json.h"
+#include "train/procedural.h"
 
 namespace massact::train {
 namespace {
 
-using Json = nlohmann::json;
+constexpr std::int64_t kMaxRegisters = 1024;
 
-constexpr std::array<std::pair<Architecture, const char*>, 2> kArchitectures{{
+constexpr std::array<std::pair<Architecture, const char*>, 3> kArchitectures{{
     {Architecture::gpt2, "gpt2"},
     {Architecture::llama, "llama"},
+    {Architecture::vit, "vit"},
 }};
 
 constexpr std::array<std::pair<Attention, const char*>, 12> kAttentions{{
@@ -55,6 +58,27 @@ void check(bool condition, std::string_view where, std::string_view expected, do
   if (!condition) fail_usage(where, "expected {}, got {}", expected, got);
 }
 
+void validate_vit(const ModelConfig& c) {
+  check(c.kv_heads == c.heads, "--kv-heads", "the number of heads (vit has no groups)",
+        double(c.kv_heads));
+  check(c.mlp % c.width == 0, "--mlp", "a multiple of the width (HF's mlp_ratio)", double(c.mlp));
+  check(c.image_size >= kMinImageSize && c.image_size <= kMaxImageSize, "--image-size",
+        fmt::format("{} to {} pixels", kMinImageSize, kMaxImageSize), double(c.image_size));
+  check(c.patch >= 1 && c.image_size % c.patch == 0, "--patch", "a divisor of the image size",
+        double(c.patch));
+  check(c.registers >= 0 && c.registers <= kMaxRegisters, "--registers",
+        fmt::format("0 to {}", kMaxRegisters), double(c.registers));
+  check(std::isfinite(c.layer_scale), "--layer-scale", "a finite number", c.layer_scale);
+  check(std::ssize(c.labels) == c.vocab, "id2label", "a name for every class",
+        double(c.labels.size()));
+  const auto& known = attention_variants(Architecture::vit);
+  if (std::find(known.begin(), known.end(), c.attention) == known.end()) {
+    fail_usage(
+        "--attention", "expected a variant that vit has, got \"{}\" ({})", to_string(c.attention),
+        c.attention == Attention::sink_token ? "use --registers" : "its projections have biases");
+  }
+}
+
 }  // namespace
 
 std::string to_string(Architecture architecture) { return name_of(kArchitectures, architecture); }
@@ -68,13 +92,28 @@ Attention parse_attention(std::string_view text, std::string_view where) {
   return value_of(kAttentions, text, where);
 }
 
-const std::vector<Attention>& all_attention_variants() {
+const std::vector<Attention>& attention_variants(Architecture architecture) {
   static const std::vector<Attention> all = [] {
     std::vector<Attention> list;
     for (const auto& [value, name] : kAttentions) list.push_back(value);
     return list;
   }();
-  return all;
+  static const std::vector<Attention> of_vit = [] {
+    std::vector<Attention> list = all;
+    for (const auto other : {Attention::sink_token, Attention::qk_bias, Attention::qkv_bias}) {
+      list.erase(std::find(list.begin(), list.end(), other));
+    }
+    return list;
+  }();
+  return architecture == Architecture::vit ? of_vit : all;
+}
+
+void settle(ModelConfig& c) {
+  if (c.architecture == Architecture::gpt2) c.tied = true;
+  if (c.architecture != Architecture::vit) return;
+  c.tied = false;
+  c.kv_heads = c.heads;
+  c.norm_eps = 1e-6;
 }
 
 void validate(const ModelConfig& c) {
@@ -85,18 +124,24 @@ void validate(const ModelConfig& c) {
   check(c.kv_heads >= 1 && c.heads % c.kv_heads == 0, "--kv-heads", "a divisor of the heads",
         double(c.kv_heads));
   check(c.mlp >= 1, "--mlp", "at least 1", double(c.mlp));
-  check(c.vocab >= 2, "vocabulary", "at least 2 tokens", double(c.vocab));
-  check(c.context >= 2, "--context", "at least 2", double(c.context));
+  check(c.vocab >= 2, "vocabulary", "at least 2 tokens or classes", double(c.vocab));
   check(c.clip_gamma <= 0 && c.clip_gamma > -1, "--clip-gamma", "a value in (-1, 0]", c.clip_gamma);
   check(c.clip_eta >= 1, "--clip-eta", "at least 1", c.clip_eta);
-  if (c.architecture == Architecture::gpt2) {
-    check(c.kv_heads == c.heads, "--kv-heads", "the number of heads (gpt2 has no groups)",
-          double(c.kv_heads));
-    check(c.tied, "tied", "tied embeddings (gpt2 has no others)", 0);
-  } else {
-    check(c.head_size() % 2 == 0, "--width", "an even head size (rotary embedding)",
-          double(c.head_size()));
+  switch (c.architecture) {
+    case Architecture::gpt2:
+      check(c.kv_heads == c.heads, "--kv-heads", "the number of heads (gpt2 has no groups)",
+            double(c.kv_heads));
+      check(c.tied, "tied", "tied embeddings (gpt2 has no others)", 0);
+      break;
+    case Architecture::llama:
+      check(c.head_size() % 2 == 0, "--width", "an even head size (rotary embedding)",
+            double(c.head_size()));
+      break;
+    case Architecture::vit:
+      return validate_vit(c);
   }
+  check(c.context >= 2, "--context", "at least 2", double(c.context));
+  check(c.registers == 0, "--registers", "0 (only vit has registers)", double(c.registers));
 }
 
 void validate(const TrainConfig& c) {
@@ -118,75 +163,7 @@ void validate(const TrainConfig& c) {
         double(c.checkpoint_interval));
 }
 
-Json hf_config(const ModelConfig& c, std::string_view dtype, int bos_id) {
-  Json json = {{"torch_dtype", dtype}, {"bos_token_id", bos_id}, {"vocab_size", c.vocab}};
-  if (c.architecture == Architecture::gpt2) {
-    json.update({{"architectures", {"GPT2LMHeadModel"}},
-                 {"model_type", "gpt2"},
-                 {"n_layer", c.layers},
-                 {"n_head", c.heads},
-                 {"n_embd", c.width},
-                 {"n_inner", c.mlp},
-                 {"n_positions", c.context},
-                 {"activation_function", "gelu"},
-                 {"layer_norm_epsilon", c.norm_eps},
-                 {"attn_pdrop", 0.0},
-                 {"embd_pdrop", 0.0},
-                 {"resid_pdrop", 0.0}});
-  } else {
-    json.update({{"architectures", {"LlamaForCausalLM"}},
-                 {"model_type", "llama"},
-                 {"num_hidden_layers", c.layers},
-                 {"num_attention_heads", c.heads},
-                 {"num_key_value_heads", c.kv_heads},
-                 {"hidden_size", c.width},
-                 {"intermediate_size", c.mlp},
-                 {"max_position_embeddings", c.context},
-                 {"hidden_act", "silu"},
-                 {"rms_norm_eps", c.norm_eps},
-                 {"rope_theta", c.rope_theta},
-                 {"attention_bias", false},
-                 {"mlp_bias", false}});
-  }
-  json["eos_token_id"] = nullptr;
-  json["tie_word_embeddings"] = c.tied;
-  json["massact"] = {{"attention", to_string(c.attention)}};
-  if (c.attention == Attention::clipped_softmax) {
-    json["massact"]["gamma"] = c.clip_gamma;
-    json["massact"]["eta"] = c.clip_eta;
-  }
-  return json;
-}
-
-ModelConfig model_config_from_hf(const JsonObject& json) {
-  ModelConfig c;
-  c.architecture =
-      parse_architecture(json.get<std::string>("model_type"), json.where("model_type"));
-  const bool gpt2 = c.architecture == Architecture::gpt2;
-  const auto integer = [&](const char* gpt2_name, const char* llama_name) {
-    return json.get<std::int64_t>(gpt2 ? gpt2_name : llama_name);
-  };
-  c.layers = integer("n_layer", "num_hidden_layers");
-  c.heads = integer("n_head", "num_attention_heads");
-  c.kv_heads = integer("n_head", "num_key_value_heads");
-  c.width = integer("n_embd", "hidden_size");
-  c.mlp = integer("n_inner", "intermediate_size");
-  c.context = integer("n_positions", "max_position_embeddings");
-  c.vocab = json.get<std::int64_t>("vocab_size");
-  c.norm_eps = json.get<double>(gpt2 ? "layer_norm_epsilon" : "rms_norm_eps");
-  c.tied = json.get<bool>("tie_word_embeddings");
-  if (!gpt2) c.rope_theta = json.get<double>("rope_theta");
-  const JsonObject extra = json.object("massact");
-  c.attention = parse_attention(extra.get<std::string>("attention"), extra.where("attention"));
-  if (c.attention == Attention::clipped_softmax) {
-    c.clip_gamma = extra.get<double>("gamma");
-    c.clip_eta = extra.get<double>("eta");
-  }
-  validate(c);
-  return c;
-}
-
-Json to_json(const TrainConfig& c) {
+nlohmann::json to_json(const TrainConfig& c) {
   return {{"steps", c.steps},
           {"batch", c.batch},
           {"accumulation", c.accumulation},

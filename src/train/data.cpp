@@ -3,17 +3,10 @@
 #include <algorithm>
 
 #include "massact/base/error.h"
+#include "massact/edit/random.h"
 
 namespace massact::train {
 namespace {
-
-/// SplitMix64: a well-mixed function of its argument.
-std::uint64_t mix(std::uint64_t x) {
-  x += 0x9e3779b97f4a7c15ULL;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-  return x ^ (x >> 31);
-}
 
 TokenWidth width_of(const DataHeader& header) {
   return header.token_bytes == 2 ? TokenWidth::u16 : TokenWidth::u32;
@@ -60,7 +53,7 @@ Batch Dataset::train_batch(std::uint64_t seed, std::int64_t first, std::int64_t 
   const std::int64_t places = train_.size() - length;
   Batch batch{at::empty({count, length}, at::kLong), at::empty({count, length}, at::kLong)};
   for (std::int64_t i = 0; i < count; ++i) {
-    const auto random = mix(mix(seed) + static_cast<std::uint64_t>(first + i));
+    const auto random = edit::mix(edit::mix(seed) + static_cast<std::uint64_t>(first + i));
     const auto start = static_cast<std::int64_t>(random % static_cast<std::uint64_t>(places));
     fill(train_, start, bos, length, batch.inputs.data_ptr<std::int64_t>() + i * length,
          batch.targets.data_ptr<std::int64_t>() + i * length);

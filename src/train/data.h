@@ -13,7 +13,8 @@
 
 namespace massact::train {
 
-/// Inputs and targets, both [B,T] int64: targets[t] is the token after inputs[t].
+/// Texts: inputs and targets, both [B,T] int64, targets[t] is the token after inputs[t]. Images:
+/// normalised pixels [B,3,S,S] and labels [B].
 struct Batch {
   at::Tensor inputs;
   at::Tensor targets;

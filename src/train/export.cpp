@@ -16,7 +16,7 @@ void export_checkpoint(const ExportOptions& options) {
   fs::create_directories(options.out, error);
   require(!error, options.out.string(), "expected a folder to write, got: {}", error.message());
   save_model(model, options.out, options.bf16 ? at::kBFloat16 : at::kFloat,
-             config.get<int>("bos_token_id"));
+             config.get_or<int>("bos_token_id", 0));
   for (const auto& entry : fs::directory_iterator(options.checkpoint)) {
     const std::string name = entry.path().filename().string();
     if (!name.starts_with("tokenizer")) continue;

@@ -12,11 +12,11 @@
 #include "massact/base/units.h"
 #include "train/autocast.h"
 #include "train/checkpoint.h"
-#include "train/data.h"
 #include "train/metrics.h"
 #include "train/model.h"
 #include "train/monitor.h"
 #include "train/optimiser.h"
+#include "train/source.h"
 #include "train/world.h"
 
 namespace massact::train {
@@ -32,22 +32,20 @@ class Loop {
       : config_(options.train),
         world_(world),
         log_(log),
-        data_(options.data),
-        model_(with_vocab(options.model, data_.vocab_size()), options.train.seed, options.device),
+        data_(open_source(options.data, options.model, options.train)),
+        model_(data_->fitted(options.model), options.train.seed, options.device),
         optimiser_(config_, model_.parameters()),
         store_(options.out),
         device_(options.device),
         step_(start(options)) {
-    data_.require_length(model_.config().context);
     // The first rank writes for all.
     if (world_.is_first()) metrics_.emplace(options.out / "metrics.jsonl", step_);
   }
 
   void run() {
-    log_(fmt::format("{} parameters, {} tokens per step, {} training tokens",
+    log_(fmt::format("{} parameters, {} {} per step, {}",
                      format_count(static_cast<std::uint64_t>(model_.parameters().values().numel())),
-                     tokens_per_step(),
-                     format_count(static_cast<std::uint64_t>(data_.train_tokens()))));
+                     units_per_step(), data_->unit(), data_->size()));
     while (step_ < config_.steps) {
       const bool stop = train_step();
       report(stop);
@@ -57,18 +55,16 @@ class Loop {
   }
 
  private:
-  static ModelConfig with_vocab(ModelConfig config, std::int64_t vocab) {
-    config.vocab = vocab;
-    return config;
+  /// Tokens or images.
+  std::int64_t units_per_step() const {
+    return config_.batch * config_.accumulation * world_.size() * data_->units();
   }
 
-  std::int64_t tokens_per_step() const {
-    return config_.batch * config_.accumulation * world_.size() * model_.config().context;
-  }
+  bool is_vision() const { return model_.config().architecture == Architecture::vit; }
 
   bool due(std::int64_t interval) const { return step_ % interval == 0 || step_ == config_.steps; }
 
-  TrainerState state() const { return {step_, config_, data_.fingerprint(), world_.size()}; }
+  TrainerState state() const { return {step_, config_, data_->fingerprint(), world_.size()}; }
 
   /// Where to begin: 0, or the newest checkpoint's step.
   std::int64_t start(const RunOptions& options) {
@@ -92,9 +88,15 @@ class Loop {
     return {batch.inputs.to(device_), batch.targets.to(device_)};
   }
 
-  at::Tensor forward(const Batch& batch) const {
+  struct Forward {
+    at::Tensor logits;
+    at::Tensor loss;
+  };
+
+  Forward forward(const Batch& batch) const {
     const Autocast autocast(device_, config_.bf16);
-    return model_.loss(batch.inputs, batch.targets);
+    const at::Tensor logits = model_.logits(batch.inputs);
+    return {logits, cross_entropy(logits, batch.targets)};
   }
 
   /// Forward and backward over this rank's micro-batches; returns their mean loss. The sequences
@@ -104,9 +106,8 @@ class Loop {
     for (std::int64_t i = 0; i < config_.accumulation; ++i) {
       const std::int64_t first =
           ((step_ * config_.accumulation + i) * world_.size() + world_.rank()) * config_.batch;
-      const Batch batch = to_device(data_.train_batch(config_.seed, first, config_.batch,
-                                                      model_.config().context, config_.bos));
-      const at::Tensor loss = forward(batch) / double(config_.accumulation);
+      const Batch batch = to_device(data_->train_batch(first, config_.batch));
+      const at::Tensor loss = forward(batch).loss / double(config_.accumulation);
       loss.backward();
       total += loss.item<double>();
     }
@@ -157,18 +158,18 @@ class Loop {
   }
 
   void report_training() {
-    const double tokens = double(summed_ * tokens_per_step()) / watch_.seconds();
+    const double speed = double(summed_ * units_per_step()) / watch_.seconds();
     const double loss = loss_sum_ / double(summed_);
     record({{"kind", "train"},
             {"step", step_},
             {"loss", loss},
             {"lr", learning_rate(config_, step_ - 1)},
             {"grad_norm_max", norm_max_},
-            {"tokens_per_s", tokens}});
+            {data_->unit() + "_per_s", speed}});
     if (due(10 * kLogInterval)) {
-      log_(fmt::format(
-          "step {}/{}: loss {:.4f}, {:.0f} tokens/s, {} left", step_, config_.steps, loss, tokens,
-          format_seconds(double((config_.steps - step_) * tokens_per_step()) / tokens)));
+      log_(fmt::format("step {}/{}: loss {:.4f}, {:.0f} {}/s, {} left", step_, config_.steps, loss,
+                       speed, data_->unit(),
+                       format_seconds(double((config_.steps - step_) * units_per_step()) / speed)));
     }
     loss_sum_ = norm_max_ = 0;
     summed_ = 0;
@@ -177,50 +178,63 @@ class Loop {
 
   void report_evaluation() {
     const at::NoGradGuard no_grad;
-    double total = 0;
-    std::int64_t sequences = 0;
+    double total = 0, right = 0;
+    std::int64_t sequences = 0, targets = 0;
     while (sequences < config_.eval_sequences) {
       const Batch batch = to_device(
-          data_.val_batch(sequences, std::min(kEvalBatch, config_.eval_sequences - sequences),
-                          model_.config().context, config_.bos));
+          data_->val_batch(sequences, std::min(kEvalBatch, config_.eval_sequences - sequences)));
       const auto n = batch.inputs.size(0);
       if (n == 0) break;
-      total += forward(batch).item<double>() * double(n);
+      const auto [logits, mean_loss] = forward(batch);
+      total += mean_loss.item<double>() * double(n);
+      right += (logits.argmax(-1) == batch.targets).sum().item<double>();
+      targets += batch.targets.numel();
       sequences += n;
     }
     const double loss = total / double(sequences);
     if (!std::isfinite(loss)) {
       fail_diverged(fmt::format("validation loss {} at step {}", loss, step_));
     }
-    record({{"kind", "eval"}, {"step", step_}, {"loss", loss}, {"sequences", sequences}});
-    log_(fmt::format("step {}: validation loss {:.4f}", step_, loss));
+    const double top1 = right / double(targets);
+    record({{"kind", "eval"},
+            {"step", step_},
+            {"loss", loss},
+            {"top1", top1},
+            {"sequences", sequences}});
+    log_(fmt::format("step {}: validation loss {:.4f}, top-1 {:.1f} %", step_, loss, 100 * top1));
     watch_.restart();
   }
 
   void report_monitor() {
-    const Batch batch =
-        to_device(data_.val_batch(0, kMonitorSequences, model_.config().context, config_.bos));
+    const Batch batch = to_device(data_->val_batch(0, kMonitorSequences));
     const auto readings = monitor(model_, batch);
-    record({{"kind", "monitor"}, {"step", step_}, {"layers", to_json(readings)}});
+    record({{"kind", "monitor"}, {"step", step_}, {"layers", to_json(readings, is_vision())}});
     const auto& peak =
         *std::max_element(readings.begin(), readings.end(),
                           [](const auto& a, const auto& b) { return a.ratio < b.ratio; });
-    const auto& attended =
-        *std::max_element(readings.begin(), readings.end(), [](const auto& a, const auto& b) {
-          return a.first_token_attention < b.first_token_attention;
-        });
-    log_(fmt::format(
+    const auto most = [&](double LayerReading::*what) {
+      const auto& layer =
+          *std::max_element(readings.begin(), readings.end(),
+                            [&](const auto& a, const auto& b) { return a.*what < b.*what; });
+      return fmt::format("{:.2f} (layer {})", layer.*what, layer.layer);
+    };
+    std::string line = fmt::format(
         "step {}: largest {:.1f} = {:.0f} x median {:.3f} at layer {} (position {}, dimension {}); "
-        "first-token attention up to {:.2f} (layer {})",
+        "first-token attention up to {}",
         step_, peak.top[0].value, peak.ratio, peak.median, peak.layer, peak.top[0].position,
-        peak.top[0].dimension, attended.first_token_attention, attended.layer));
+        peak.top[0].dimension, most(&LayerReading::first_token_attention));
+    if (is_vision()) {
+      line += fmt::format(", registers {}, largest token {}, its norm {} x median",
+                          most(&LayerReading::register_attention),
+                          most(&LayerReading::peak_attention), most(&LayerReading::norm_ratio));
+    }
+    log_(line);
     watch_.restart();
   }
 
   void save() {
     if (world_.is_first()) {
-      store_.save(model_, optimiser_, state(), static_cast<int>(data_.bos_id()),
-                  data_.tokenizer_files());
+      store_.save(model_, optimiser_, state(), data_->bos_id(), data_->files());
     }
     watch_.restart();
   }
@@ -228,7 +242,7 @@ class Loop {
   const TrainConfig config_;
   World& world_;
   const Log& log_;
-  Dataset data_;
+  std::unique_ptr<Source> data_;
   Model model_;
   AdamW optimiser_;
   CheckpointStore store_;

@@ -12,9 +12,9 @@
 namespace massact::train {
 
 struct RunOptions {
-  std::filesystem::path data;  // a folder written by `prepare`
+  std::filesystem::path data;  // a folder written by `prepare`; vit: kProceduralData (source.h)
   std::filesystem::path out;   // the run's folder
-  ModelConfig model;           // vocab is taken from the data
+  ModelConfig model;           // the data sets vocab and labels
   TrainConfig train;
   bool resume = false;  // go on from the newest checkpoint in `out`
   at::Device device = at::kCPU;

@@ -1,4 +1,4 @@
-// massact-train: trains GPT-2 and Llama with every attention variant.
+// massact-train: trains GPT-2, Llama and vision transformers with every attention variant.
 #include <ATen/Parallel.h>
 #include <malloc.h>
 
@@ -14,6 +14,7 @@
 #include "train/prepare_program.h"
 #include "train/presets.h"
 #include "train/program.h"
+#include "train/source.h"
 
 namespace {
 
@@ -27,6 +28,8 @@ Examples:
   massact-train run --preset smoke
   massact-train prepare --text books/*.txt --out data
   massact-train run --preset mini-llama --data data --out run
+  massact-train run --arch vit --registers 4 --data procedural --out vit
+  massact-train prepare --images procedural --count 500 --out images
   massact-train export --checkpoint run/latest --out model --bf16
   massact scan run/latest)";
 
@@ -48,6 +51,7 @@ struct RunFlags {
   std::string device = "cpu";
   int threads = 0;
   bool no_bos = false;
+  bool mlp_given = false;
 };
 
 void apply_preset(RunFlags& flags, const std::string& name) {
@@ -66,6 +70,11 @@ void prepare_beside(RunFlags& flags) {
     fail_usage("--data", "expected either --data (from prepare) or --text, got both");
   }
   if (!o.data.empty()) return;
+  if (o.model.architecture == Architecture::vit) {
+    if (!flags.texts.empty()) fail_usage("--text", "expected none for vit");
+    o.data = kProceduralData;
+    return;
+  }
   o.data = o.out / "data";
   if (std::filesystem::exists(o.data / "data.json")) return;
   std::vector<std::string> arguments{"--out", o.data.string(), "--vocab-size",
@@ -103,7 +112,9 @@ void run_command(RunFlags& flags) {
     o.model.architecture = parse_architecture(flags.architecture, "--arch");
   }
   if (!flags.attention.empty()) o.model.attention = parse_attention(flags.attention, "--attention");
-  if (o.model.architecture == Architecture::gpt2) o.model.tied = true;
+  settle(o.model);
+  if (o.model.architecture == Architecture::vit && !flags.mlp_given)
+    o.model.mlp = 4 * o.model.width;
   if (flags.no_bos) o.train.bos = false;
   if (o.out.empty()) o.out = "massact-out/train-" + (flags.preset.empty() ? "run" : flags.preset);
   try {
@@ -118,14 +129,18 @@ void run_command(RunFlags& flags) {
 
 void add_model_flags(CLI::App& cmd, RunFlags& flags) {
   auto& model = flags.options.model;
-  cmd.add_option("--arch", flags.architecture, "gpt2 or llama");
+  cmd.add_option("--arch", flags.architecture, "gpt2, llama or vit");
   cmd.add_option("--attention", flags.attention, "Attention variant: default, eab, …");
   cmd.add_option("--layers", model.layers, "Blocks");
   cmd.add_option("--width", model.width, "Size of the residual stream");
   cmd.add_option("--heads", model.heads, "Attention heads");
   cmd.add_option("--kv-heads", model.kv_heads, "Key and value heads (llama)");
-  cmd.add_option("--mlp", model.mlp, "Size of the MLP");
+  cmd.add_option("--mlp", model.mlp, "Size of the MLP (vit: 4 x width unless given)");
   cmd.add_option("--context", model.context, "Sequence length, BOS included");
+  cmd.add_option("--image-size", model.image_size, "vit: pixels per side");
+  cmd.add_option("--patch", model.patch, "vit: pixels per side of a patch");
+  cmd.add_option("--registers", model.registers, "vit: register tokens behind CLS");
+  cmd.add_option("--layer-scale", model.layer_scale, "vit: LayerScale's first value");
   cmd.add_flag("--tied", model.tied, "Output weights are the embedding's");
   cmd.add_option("--clip-gamma", model.clip_gamma, "clipped-softmax: lower end");
   cmd.add_option("--clip-eta", model.clip_eta, "clipped-softmax: upper end");
@@ -134,7 +149,7 @@ void add_model_flags(CLI::App& cmd, RunFlags& flags) {
 void add_train_flags(CLI::App& cmd, RunFlags& flags) {
   auto& train = flags.options.train;
   cmd.add_option("--steps", train.steps, "Optimiser steps");
-  cmd.add_option("--batch", train.batch, "Sequences per rank and micro-batch");
+  cmd.add_option("--batch", train.batch, "Sequences or images per rank and micro-batch");
   cmd.add_option("--accumulation", train.accumulation, "Micro-batches per step");
   cmd.add_option("--lr", train.lr, "Highest learning rate");
   cmd.add_option("--min-lr", train.min_lr, "Learning rate at the end");
@@ -147,7 +162,8 @@ void add_train_flags(CLI::App& cmd, RunFlags& flags) {
   cmd.add_option("--seed", train.seed, "Of initial weights and batches");
   cmd.add_flag("--bf16", train.bf16, "Matrix products in bfloat16 (autocast)");
   cmd.add_flag("--no-bos", flags.no_bos, "No BOS in front of every sequence");
-  cmd.add_option("--eval-sequences", train.eval_sequences, "Held-out chunks per evaluation");
+  cmd.add_option("--eval-sequences", train.eval_sequences,
+                 "Held-out chunks or images per evaluation");
   cmd.add_option("--eval-interval", train.eval_interval, "Steps between evaluations");
   cmd.add_option("--monitor-interval", train.monitor_interval,
                  "Steps between readings of the massive-activation monitor");
@@ -163,7 +179,8 @@ void add_run(CLI::App& app, RunFlags& flags) {
          "--preset", [&flags](const std::string& name) { apply_preset(flags, name); },
          "Settings to start from:" + names)
       ->trigger_on_parse();
-  cmd->add_option("--data", flags.options.data, "Folder written by prepare");
+  cmd->add_option("--data", flags.options.data,
+                  "Folder written by prepare; vit: procedural (the default)");
   cmd->add_option("--text", flags.texts, "Text files instead: prepared into OUT/data");
   cmd->add_option("--vocab-size", flags.vocab_size, "With --text: size of the BPE vocabulary");
   cmd->add_option("--out", flags.options.out,
@@ -173,7 +190,10 @@ void add_run(CLI::App& app, RunFlags& flags) {
   cmd->add_option("--threads", flags.threads, "0: all CPUs this process may use");
   add_model_flags(*cmd, flags);
   add_train_flags(*cmd, flags);
-  cmd->callback([&flags] { without_stack_trace([&] { run_command(flags); }); });
+  cmd->callback([&flags, cmd] {
+    flags.mlp_given = cmd->count("--mlp") > 0;
+    without_stack_trace([&] { run_command(flags); });
+  });
 }
 
 void add_export(CLI::App& app, ExportOptions& o) {
@@ -185,10 +205,15 @@ void add_export(CLI::App& app, ExportOptions& o) {
 }
 
 void add_logits(CLI::App& app, LogitsOptions& o) {
-  auto* cmd = app.add_subcommand("logits", "Write a checkpoint's logits for one token sequence");
+  auto* cmd = app.add_subcommand(
+      "logits", "Write a checkpoint's logits for one token sequence, or for images");
   cmd->add_option("--checkpoint", o.checkpoint, "RUN/latest, or an exported model")->required();
-  cmd->add_option("--ids", o.ids, "Token ids, separated by commas")->required()->delimiter(',');
-  cmd->add_option("--out", o.out, "File to write (.npy, float32, tokens x vocabulary)")->required();
+  cmd->add_option("--ids", o.ids, "Token ids, separated by commas")->delimiter(',');
+  cmd->add_option("--images", o.images, "vit: numbers of held-out images, separated by commas")
+      ->delimiter(',');
+  cmd->add_option("--out", o.out,
+                  "File to write (.npy, float32, tokens x vocabulary or images x classes)")
+      ->required();
   cmd->callback([&o] { without_stack_trace([&] { write_logits(o); }); });
 }
 
@@ -197,13 +222,14 @@ int do_line(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "prepare") {
     become_prepare_program({argv + 2, argv + argc});
   }
-  CLI::App app("Trains GPT-2 and Llama models with every attention variant", kProgram);
+  CLI::App app("Trains GPT-2, Llama and vision transformers with every attention variant",
+               kProgram);
   app.footer(kFooter);
   app.require_subcommand(1);
   RunFlags run_flags;
   ExportOptions export_options;
   LogitsOptions logits_options;
-  app.add_subcommand("prepare", "Tokenise text files for training");
+  app.add_subcommand("prepare", "Tokenise text files for training, or write images");
   add_run(app, run_flags);
   add_export(app, export_options);
   add_logits(app, logits_options);

@@ -6,6 +6,7 @@
 
 #include "massact/base/error.h"
 #include "train/attention.h"
+#include "train/vit.h"
 
 namespace massact::train {
 namespace {
@@ -59,7 +60,7 @@ void add_llama_block(const ModelConfig& c, const std::string& at,
   list.push_back({at + "mlp.down_proj.weight", {d, f}, residual_std});
 }
 
-std::vector<ParameterSpec> model_parameters(const ModelConfig& c) {
+std::vector<ParameterSpec> text_parameters(const ModelConfig& c) {
   const auto d = c.width;
   std::vector<ParameterSpec> list;
   if (is_gpt2(c)) {
@@ -102,8 +103,10 @@ at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& 
 
 Model::Model(const ModelConfig& config, std::uint64_t seed, at::Device device, at::ScalarType dtype)
     : config_((validate(config), config)),
-      parameters_(model_parameters(config), seed, dtype, device) {
-  if (is_gpt2(config_)) return;
+      parameters_(config.architecture == Architecture::vit ? vit_parameters(config)
+                                                           : text_parameters(config),
+                  seed, dtype, device) {
+  if (config_.architecture != Architecture::llama) return;
   const auto half = config_.head_size() / 2;
   const at::Tensor frequency =
       at::pow(config_.rope_theta, at::arange(half, at::kDouble) * (-1.0 / double(half)));
@@ -172,9 +175,10 @@ at::Tensor Model::embed(const at::Tensor& tokens) const {
   return x;
 }
 
-at::Tensor Model::logits(const at::Tensor& tokens, Trace* trace) const {
+at::Tensor Model::text_logits(const at::Tensor& tokens, Trace* trace) const {
   const bool gpt2 = is_gpt2(config_);
   at::Tensor x = embed(tokens);
+  if (trace != nullptr) trace->embedding = x.detach();
   for (std::int64_t layer = 0; layer < config_.layers; ++layer) {
     const std::string at = block(config_, layer);
     at::Tensor pattern;
@@ -193,8 +197,19 @@ at::Tensor Model::logits(const at::Tensor& tokens, Trace* trace) const {
                     parameters_.at(config_.tied ? "model.embed_tokens.weight" : "lm_head.weight"));
 }
 
-at::Tensor Model::loss(const at::Tensor& tokens, const at::Tensor& targets) const {
-  return at::cross_entropy_loss(logits(tokens).flatten(0, 1), targets.flatten());
+at::Tensor Model::logits(const at::Tensor& inputs, Trace* trace) const {
+  if (config_.architecture == Architecture::vit) {
+    return vit_logits(config_, parameters_, inputs, trace);
+  }
+  return text_logits(inputs, trace);
+}
+
+at::Tensor Model::loss(const at::Tensor& inputs, const at::Tensor& targets) const {
+  return cross_entropy(logits(inputs), targets);
+}
+
+at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& targets) {
+  return at::cross_entropy_loss(logits.flatten(0, -2), targets.flatten());
 }
 
 }  // namespace massact::train

@@ -33,6 +33,23 @@ double attention_to(const at::Tensor& pattern, std::int64_t text, std::int64_t c
       .item<double>();
 }
 
+/// What only images are read for: `input` and `output` [B,T,d] of a block, its `pattern`
+/// [B,H,T,S].
+void read_image_tokens(const ModelConfig& config, const at::Tensor& input, const at::Tensor& output,
+                       const at::Tensor& pattern, LayerReading& reading) {
+  const std::int64_t slot = has_slot(config.attention) ? 1 : 0;
+  for (std::int64_t i = 0; i < config.registers; ++i) {
+    reading.register_attention += attention_to(pattern, 0, slot + 1 + i);
+  }
+  const at::Tensor peak = input.abs().amax(-1).argmax(-1);  // B
+  const auto B = pattern.size(0), H = pattern.size(1), T = pattern.size(2);
+  reading.peak_attention = pattern.gather(3, (peak + slot).view({B, 1, 1, 1}).expand({B, H, T, 1}))
+                               .mean()
+                               .item<double>();
+  const at::Tensor norms = output.norm(2, -1);  // B,T
+  reading.norm_ratio = (norms.amax(1) / std::get<0>(at::median(norms, 1))).mean().item<double>();
+}
+
 }  // namespace
 
 std::vector<LayerReading> monitor(const Model& model, const Batch& batch) {
@@ -49,12 +66,16 @@ std::vector<LayerReading> monitor(const Model& model, const Batch& batch) {
     read_magnitudes(trace.residual[i].to(at::kFloat), sink, reading);
     reading.first_token_attention = attention_to(trace.pattern[i], sink, sink + slot);
     if (sink + slot > 0) reading.slot_attention = attention_to(trace.pattern[i], sink, 0);
+    if (model.config().architecture == Architecture::vit) {
+      read_image_tokens(model.config(), i == 0 ? trace.embedding : trace.residual[i - 1],
+                        trace.residual[i], trace.pattern[i], reading);
+    }
     readings.push_back(std::move(reading));
   }
   return readings;
 }
 
-nlohmann::json to_json(const std::vector<LayerReading>& readings) {
+nlohmann::json to_json(const std::vector<LayerReading>& readings, bool images) {
   auto layers = nlohmann::json::array();
   for (const auto& r : readings) {
     auto top = nlohmann::json::array();
@@ -70,6 +91,11 @@ nlohmann::json to_json(const std::vector<LayerReading>& readings) {
                       {"ratio", r.ratio},
                       {"first_token_attention", r.first_token_attention},
                       {"slot_attention", r.slot_attention}});
+    if (images) {
+      layers.back().update({{"register_attention", r.register_attention},
+                            {"peak_attention", r.peak_attention},
+                            {"norm_ratio", r.norm_ratio}});
+    }
   }
   return layers;
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "train/config.h"
+#include "train/data.h"
 #include "train/data_header.h"
 
 namespace massact::train {
@@ -35,7 +36,8 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-/// Two layers, width 12, 4 heads of 3 (gpt2) or width 16, 4 heads of 4 in 2 groups (llama).
+/// Two layers, width 12, 4 heads of 3 (gpt2), width 16, 4 heads of 4 in 2 groups (llama), or width
+/// 12, 4 heads of 3, 4 patches, 2 registers (vit).
 inline ModelConfig tiny_model(Architecture architecture, Attention attention) {
   ModelConfig c;
   c.architecture = architecture;
@@ -43,6 +45,18 @@ inline ModelConfig tiny_model(Architecture architecture, Attention attention) {
   c.layers = 2;
   c.heads = 4;
   c.vocab = 23;
+  if (architecture == Architecture::vit) {
+    c.width = 12;
+    c.mlp = 24;
+    c.image_size = 16;
+    c.patch = 8;
+    c.registers = 2;
+    c.labels = {"ant", "bee", "cat"};
+    c.vocab = 3;
+    c.layer_scale = 0.5;
+    settle(c);
+    return c;
+  }
   c.context = 6;
   if (architecture == Architecture::gpt2) {
     c.width = 12;
@@ -55,6 +69,18 @@ inline ModelConfig tiny_model(Architecture architecture, Attention attention) {
     c.mlp = 20;
   }
   return c;
+}
+
+/// Two inputs of a tiny model, the same every time, with targets.
+inline Batch tiny_batch(const ModelConfig& c, at::ScalarType dtype) {
+  if (c.architecture == Architecture::vit) {
+    const at::Tensor index = at::arange(2 * 3 * c.image_size * c.image_size, at::kDouble);
+    const at::Tensor pixels = at::sin(index * 0.37) + at::cos(index * index * 0.011);
+    return {pixels.view({2, 3, c.image_size, c.image_size}).to(dtype),
+            at::tensor({2, 0}, at::kLong)};
+  }
+  return {at::tensor({1, 4, 9, 2, 22, 3, 3, 17, 0, 5}, at::kLong).view({2, 5}),
+          at::tensor({4, 9, 2, 22, 8, 3, 17, 0, 5, 11}, at::kLong).view({2, 5})};
 }
 
 inline constexpr std::int64_t kSampleVocab = 300;

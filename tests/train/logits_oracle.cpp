@@ -59,7 +59,7 @@ void save_random_model(Architecture architecture, Attention attention, const fs:
 void run(const std::string& kind, const std::string& what, const fs::path& out) {
   if (kind == "model") return write_oracle(what, out / "model.safetensors");
   const Architecture architecture = parse_architecture(what, "ARCHITECTURE");
-  for (const auto attention : all_attention_variants()) {
+  for (const auto attention : attention_variants(Architecture::llama)) {
     const std::string name = to_string(attention);
     save_random_model(architecture, attention, out / name);
     write_oracle(out / name, out / (name + ".safetensors"));

@@ -38,11 +38,10 @@ class EveryVariant : public testing::TestWithParam<Case> {
 
 TEST_P(EveryVariant, GradientsMatchFiniteDifferences) {
   Model model = lively_model(config());
-  const at::Tensor inputs = at::cat({tokens({1, 4, 9, 2, 22}), tokens({3, 3, 17, 0, 5})});
-  const at::Tensor targets = at::cat({tokens({4, 9, 2, 22, 8}), tokens({3, 17, 0, 5, 11})});
+  const auto [inputs, targets] = tiny_batch(config(), at::kDouble);
   model.loss(inputs, targets).backward();
   const at::Tensor gradient = model.parameters().gradients().clone();
-  const auto loss = [&] {
+  const auto loss = [&, &inputs = inputs, &targets = targets] {
     const at::NoGradGuard no_grad;
     return model.loss(inputs, targets).item<double>();
   };
@@ -68,7 +67,9 @@ TEST_P(EveryVariant, GradientsMatchFiniteDifferences) {
   }
 }
 
-TEST_P(EveryVariant, NoTokenSeesALaterOne) {
+class EveryTextVariant : public EveryVariant {};
+
+TEST_P(EveryTextVariant, NoTokenSeesALaterOne) {
   const Model model = lively_model(config());
   const at::NoGradGuard no_grad;
   const at::Tensor a = model.logits(tokens({1, 4, 9, 2, 22}));
@@ -83,9 +84,22 @@ std::string case_name(const testing::TestParamInfo<Case>& info) {
   return name;
 }
 
+std::vector<Case> cases(std::initializer_list<Architecture> architectures) {
+  std::vector<Case> all;
+  for (const auto architecture : architectures) {
+    for (const auto attention : attention_variants(architecture)) {
+      all.emplace_back(architecture, attention);
+    }
+  }
+  return all;
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, EveryVariant,
-                         testing::Combine(testing::Values(Architecture::gpt2, Architecture::llama),
-                                          testing::ValuesIn(all_attention_variants())),
+                         testing::ValuesIn(cases({Architecture::gpt2, Architecture::llama,
+                                                  Architecture::vit})),
+                         case_name);
+INSTANTIATE_TEST_SUITE_P(Models, EveryTextVariant,
+                         testing::ValuesIn(cases({Architecture::gpt2, Architecture::llama})),
                          case_name);
 
 /// The pattern of layer 1 for a fixed input.
@@ -159,7 +173,7 @@ TEST(Variants, ZeroBiasesAreTheDefault) {
 }
 
 TEST(Variants, PatternsHaveTheirSlotFirstAndSumAsTheyShould) {
-  for (const auto attention : all_attention_variants()) {
+  for (const auto attention : attention_variants(Architecture::llama)) {
     const Model model = lively_model(tiny_model(Architecture::llama, attention));
     const at::Tensor p = first_pattern(model);
     const bool slot = attention == Attention::eab || attention == Attention::k_bias ||

@@ -13,9 +13,14 @@
 namespace massact {
 namespace {
 
-int first_layer_of(const Targets& targets) {
-  // Candidates are everywhere: take the layer where the best of them appears.
-  if (targets.label == Label::not_massive) return targets.findings.findings.front().first_layer;
+int edited_layer(const Targets& targets) {
+  // Candidates are everywhere: take the layer where the best of them stands out most.
+  if (targets.label == Label::not_massive) {
+    const auto& layers = targets.findings.findings.front().layers;
+    return std::max_element(layers.begin(), layers.end(),
+                            [](const auto& a, const auto& b) { return a.ratio < b.ratio; })
+        ->layer;
+  }
   int first = targets.findings.findings.front().first_layer;
   for (const Finding& finding : targets.findings.findings) {
     if (finding.label == targets.label) first = std::min(first, finding.first_layer);
@@ -73,7 +78,7 @@ Targets find_targets(Plan& plan, const PositionLabels& labels, std::int64_t cali
   targets.findings = std::move(scalars.findings);
   targets.label = scalars.label;
   targets.notes = std::move(scalars.notes);
-  targets.layer = first_layer_of(targets);
+  targets.layer = edited_layer(targets);
 
   std::map<int, edit::ScalarLists> found;
   std::map<int, edit::Means> means;
