@@ -14,15 +14,17 @@ import zlib
 
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
-import timm
 import torch
 import transformers
-from safetensors.torch import save_file
-from transformers import (CLIPVisionConfig, DeiTConfig, Dinov2Config, Dinov2WithRegistersConfig,
-                          DINOv3ViTConfig, SiglipVisionConfig, ViTConfig, ViTMAEConfig)  # fmt: skip
+from safetensors.torch import load_file, save_file
+from transformers import (CLIPConfig, CLIPVisionConfig, DeiTConfig, Dinov2Config, Dinov2WithRegistersConfig,
+                          DINOv3ViTConfig, SiglipConfig, SiglipVisionConfig, ViTConfig, ViTMAEConfig)  # fmt: skip
 
 import sites
+import timm_alone
 import vision_sites
+
+timm = timm_alone.load()
 
 VISION = pathlib.Path(__file__).resolve().parents[2] / "tests/golden/vision"
 
@@ -58,6 +60,21 @@ TABLE = {
                      hidden_act="silu", query_bias=False, key_bias=True, mlp_bias=False), [(17, 17)]),
 }  # fmt: skip
 
+TEXT = dict(hidden_size=18, num_hidden_layers=2, num_attention_heads=3, intermediate_size=29,
+            vocab_size=50, max_position_embeddings=9)  # fmt: skip
+IMAGE = {key: value for key, value in SIZED.items() if key != "num_labels"}
+# Models with two towers: (class, configuration, texts). The end of a text is id 49; CLIP's published
+# configurations say 2, and the largest id is the end then.
+TEXTS = [[48, 5, 7, 49, 3, 3], [11, 49]]
+TOWERS = {
+    "clip": ("CLIPModel", CLIPConfig(vision_config=IMAGE, text_config=TEXT | dict(eos_token_id=49),
+             projection_dim=9), TEXTS),
+    "clip-old": ("CLIPModel", CLIPConfig(vision_config=IMAGE, text_config=TEXT | dict(eos_token_id=2),
+                 projection_dim=9), TEXTS),
+    "siglip": ("SiglipModel", SiglipConfig(vision_config=IMAGE,
+               text_config=TEXT | dict(hidden_size=20, num_attention_heads=4)), TEXTS),
+}  # fmt: skip
+
 TINY = dict(embed_dim=20, depth=2, num_heads=4, img_size=17, patch_size=5)
 # name: (timm's architecture, arguments, image sizes); number of classes and pooling as timm saves them.
 TIMM = {
@@ -76,7 +93,9 @@ def randomise(model, generator):
     """Weights large enough that attention is far from uniform, norms far from 1, biases from 0."""
     normal = lambda p: torch.randn(p.shape, generator=generator)
     for name, p in model.named_parameters():
-        if name.endswith("bias"):
+        if name in ("logit_scale", "logit_bias"):
+            p.data = torch.full_like(p, 0.7)
+        elif name.endswith("bias"):
             p.data = 0.3 * normal(p)
         elif "lambda1" in name or "gamma" in name or "norm" in name or "ln_" in name:
             p.data = 1.0 + 0.4 * normal(p)
@@ -108,7 +127,8 @@ def load_timm(name, folder, size):
     """The model for images of `size`: timm fits the positions to it."""
     architecture, arguments, _ = TIMM[name]
     model = timm.create_model(architecture, **(TINY | arguments | dict(img_size=size)))
-    timm.models.load_checkpoint(model, str(folder / "model.safetensors"))
+    tensors = load_file(folder / "model.safetensors")
+    model.load_state_dict(timm.models.vision_transformer.checkpoint_filter_fn(tensors, model))
     for block in model.blocks:
         block.attn.fused_attn = False
     return model.eval()
@@ -141,6 +161,8 @@ def make(name, out):
     if name in TIMM:
         sizes = save_timm(name, folder, generator)
         return save_sites(name, folder, sizes, lambda size: load_timm(name, folder, size), generator)
+    if name in TOWERS:
+        return make_towers(name, folder, generator)
     kind, config, image_sizes = TABLE[name]
     config._attn_implementation = "eager"
     model = getattr(transformers, kind)(config).eval()
@@ -148,6 +170,30 @@ def make(name, out):
     model.save_pretrained(folder)
     model = load(kind, folder)
     save_sites(name, folder, image_sizes, lambda size: model, generator)
+
+
+@torch.no_grad()
+def make_towers(name, folder, generator):
+    """A model with two towers: sites of both, and how HF compares the image with each text."""
+    kind, config, texts = TOWERS[name]
+    config._attn_implementation = "eager"
+    model = getattr(transformers, kind)(config).eval()
+    randomise(model, generator)
+    model.save_pretrained(folder)
+    model = load(kind, folder)
+    image, text = (vision_sites.Alone(model, part) for part in ("vision", "text"))
+    pixels, values = well_conditioned_sites(image, (17, 17), generator)
+    tensors = {"img0/pixels": pixels} | {f"img0/{site}": value for site, value in values.items()}
+    similarity = []
+    for n, tokens in enumerate(texts):
+        tensors[f"seq{n}/tokens"] = torch.tensor(tokens)
+        tensors |= {f"seq{n}/{site}": value
+                    for site, value in vision_sites.capture_text(text, tokens).items()}  # fmt: skip
+        output = model(input_ids=torch.tensor([tokens]), pixel_values=pixels[None])
+        similarity.append(output.logits_per_image[0, 0])
+    tensors["similarity"] = torch.stack(similarity)
+    save_file(tensors, folder / "sites.safetensors")
+    print(f"{name:22} {sum(f.stat().st_size for f in folder.iterdir()) // 1024:5} KiB")
 
 
 def save_sites(name, folder, image_sizes, model_for, generator):
@@ -166,7 +212,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, default=VISION)
     parser.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()
-    for name in arguments.names or [*TABLE, *TIMM]:
+    for name in arguments.names or [*TABLE, *TIMM, *TOWERS]:
         make(name, arguments.out)
 
 

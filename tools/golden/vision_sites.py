@@ -4,6 +4,7 @@ its next value."""
 
 import copy
 import inspect
+import types
 
 import torch
 from transformers.models.dinov3_vit import modeling_dinov3_vit
@@ -36,6 +37,8 @@ NAMES = {
     "vit_mae": VIT,
     "clip_vision_model": CLIP,
     "siglip_vision_model": CLIP,
+    "clip_text_model": CLIP | dict(final="final_layer_norm"),
+    "siglip_text_model": CLIP | dict(final="final_layer_norm"),
 }
 
 
@@ -127,6 +130,8 @@ def attention_call(model, modules, names):
         cos, sin = part.rope_embeddings(modules[""][0])
         call["q"], call["k"] = modeling_dinov3_vit.apply_rotary_pos_emb(q, k, cos, sin)
         call["rotary"] = True
+    if kind_of(part) == "clip_text_model":
+        call["mask"] = torch.full(q.shape[1:2] * 2, -torch.inf, dtype=q.dtype).triu(1)[None]
     return call
 
 
@@ -160,8 +165,8 @@ def answer(model, output):
         return output if attends or not isinstance(model.head, torch.nn.Identity) else None
     if model.config.model_type == "vit_mae":  # what its decoder paints
         return None
-    for name in ("logits", "image_embeds", "pooler_output"):
-        if name == "pooler_output" and not hasattr(tower(model)[0], "head"):
+    for name in ("logits", "image_embeds", "text_embeds", "pooler_output"):
+        if name == "pooler_output" and not hasattr(tower(model)[0], "head"):  # SigLIP's
             continue  # a row of the final norm's output
         if getattr(output, name, None) is not None:
             return getattr(output, name)
@@ -201,6 +206,41 @@ def capture(model, pixels):
                      rows(modules[role_names(model, 0)["final"]][1]), 1e-6)  # fmt: skip
     if answer(model, output) is not None:
         result["hook_logits"] = answer(model, output)
+    return {name: value.detach().clone().contiguous() for name, value in result.items()}
+
+
+class Alone(torch.nn.Module):
+    """One tower of a model that has two, with its projection."""
+
+    def __init__(self, model, kind):
+        super().__init__()
+        self.config = model.config
+        self.tower = getattr(model, f"{kind}_model")
+        self.projection = getattr(model, "visual_projection" if kind == "vision" else "text_projection",
+                                  None)  # fmt: skip
+
+    def forward(self, **inputs):
+        pooled = self.tower(**inputs).pooler_output
+        return types.SimpleNamespace(
+            image_embeds=pooled if self.projection is None else self.projection(pooled))  # fmt: skip
+
+
+@torch.no_grad()
+def capture_text(model, tokens):
+    """Every site of a text tower (Alone) for one text."""
+    modules, ids = {}, torch.as_tensor(tokens)[None]
+    with sites.recorded_modules(model, modules):
+        output = model(input_ids=ids)
+    part, _ = tower(model)
+    result = {"hook_embed": part.embeddings.token_embedding(ids)[0],
+              "hook_pos_embed": part.embeddings.position_embedding.weight[: len(tokens)]}  # fmt: skip
+    before = result["hook_embed"] + result["hook_pos_embed"]
+    for i in range(block_count(part)):
+        result |= block_sites(model, modules, i)
+        expect_close(f"blocks.{i}.hook_resid_pre", result[f"blocks.{i}.hook_resid_pre"], before, 1e-6)
+        before = result[f"blocks.{i}.hook_resid_post"]
+    result["ln_final.hook_out"] = rows(modules[role_names(model, 0)["final"]][1])
+    result["hook_logits"] = output.image_embeds
     return {name: value.detach().clone().contiguous() for name, value in result.items()}
 
 
