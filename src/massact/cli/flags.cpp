@@ -116,13 +116,17 @@ void ImageFlags::declare(CLI::App& command) {
 
 std::string ImageFlags::typed() const { return first_typed(options_); }
 
-std::shared_ptr<const ImageFiles> ImageFlags::read(const Model& model, int threads) const {
+std::shared_ptr<const ImageFiles> ImageFlags::read(const Model& model,
+                                                   const std::vector<std::string>& from,
+                                                   int threads) const {
   ImageFilesOptions options{.skip_bad = skip_bad};
   if (max_images > 0) options.max_images = max_images;
-  const std::vector<std::filesystem::path> files(paths.begin(), paths.end());
+  const std::vector<std::filesystem::path> files(from.begin(), from.end());
   Threads pool(threads);
-  return std::make_shared<const ImageFiles>(list_images(files), read_preprocess(model.path()),
-                                            options, pool);
+  const std::filesystem::path& path = model.path();
+  const auto folder = std::filesystem::is_directory(path) ? path : path.parent_path();
+  return std::make_shared<const ImageFiles>(list_images(files), read_preprocess(folder), options,
+                                            pool);
 }
 
 bool reads_images(const Model& model, const TextFlags& text, const ImageFlags& images) {

@@ -58,8 +58,13 @@ struct ImageFlags {
   void declare(CLI::App& command);
   /// The first of these flags that was typed; empty: none.
   std::string typed() const;
-  /// Lists the images and reads how the model wants them. Remarks on stderr are the caller's.
-  std::shared_ptr<const ImageFiles> read(const Model& model, int threads) const;
+  /// Lists the images of --images and reads how the model wants them.
+  std::shared_ptr<const ImageFiles> read(const Model& model, int threads) const {
+    return read(model, paths, threads);
+  }
+  /// The same for other paths, with these flags' limits.
+  std::shared_ptr<const ImageFiles> read(const Model& model, const std::vector<std::string>& from,
+                                         int threads) const;
 
  private:
   std::vector<const CLI::Option*> options_;
