@@ -10,7 +10,7 @@ const { chromium } = createRequire(join(web, "package.json"))("playwright-core")
 const executablePath = spawnSync("sh", ["-c", "command -v chromium"], { encoding: "utf8" }).stdout.trim();
 if (!executablePath) throw new Error("screenshots: expected chromium in PATH (apt-get install chromium)");
 
-const kParts = ["summary", "bars", "layers", "text", "ablation", "explain", "attention"];
+const kParts = ["summary", "bars", "layers", "text", "ablation", "explain", "attention", "pictures"];
 const browser = await chromium.launch({
   executablePath,
   args: ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"],

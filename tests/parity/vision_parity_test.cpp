@@ -158,7 +158,8 @@ class Zero final : public Edit {
 
 // Bidirectional: what the last patch loses, the first row's result notices.
 TEST_P(VisionParity, EditsReachWhatFollows) {
-  const Site end = {SiteKind::ln_final_out, -1};
+  Site end = {SiteKind::ln_final_out, -1};
+  if (!absence(end, model_.config()).empty()) end.kind = SiteKind::logits;
   for (const SizeGroup& group : groups_) {
     Plan plan(model_, group.images);
     const std::int64_t last = std::ssize(plan.tokens(0)) - 1;
@@ -178,7 +179,8 @@ TEST_P(VisionParity, EditsReachWhatFollows) {
     run(plan, {.precision = ops::Precision::f32}, progress);
     const auto first_row = [&](const Collect& collected) {
       const auto& values = collected.values().begin()->second;
-      return std::vector<float>(values.begin(), values.begin() + model_.config().width);
+      const auto width = std::min(std::ssize(values), model_.config().width);
+      return std::vector<float>(values.begin(), values.begin() + width);
     };
     for (const Collect* stream : changed) EXPECT_NE(first_row(*stream), first_row(original));
   }
@@ -218,6 +220,65 @@ INSTANTIATE_TEST_SUITE_P(Golden, VisionParity, testing::ValuesIn(golden_names())
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
+
+// ---- two towers ----
+
+class TwoTowers : public testing::TestWithParam<std::string> {
+ protected:
+  fs::path folder() const { return golden_folder() / "vision" / GetParam(); }
+};
+
+std::vector<float> values_of(const WeightSource& golden, const std::string& name) {
+  const Tensor tensor = to_float_tensor(golden.view(name));
+  return {tensor.floats().begin(), tensor.floats().end()};
+}
+
+TEST_P(TwoTowers, TheTextTowersSites) {
+  const Model text = open_text_tower(folder());
+  const auto golden = open_safetensors(folder() / "sites.safetensors");
+  const auto sites = all_sites(text.config());
+  const auto got = collect(text, golden_tokens(*golden), sites, {.precision = ops::Precision::f32});
+  EXPECT_EQ(got.size(), 2 * sites.size());
+  for (const auto& [place, values] : got) {
+    const std::string name = fmt::format("seq{}/{}", place.first, place.second);
+    const TensorInfo& info = golden->info(name);
+    const bool map = is_attention_map(parse_site(place.second, text.config()).kind);
+    const std::int64_t rows = map ? info.shape[0] * info.shape[1] : info.shape[0];
+    EXPECT_EQ(compare_vectors(values, values_of(*golden, name), std::ssize(values) / rows), "")
+        << name;
+  }
+}
+
+// Zero-shot: both towers' vectors, normalised, and the checkpoint's own scale give HF's similarity.
+TEST_P(TwoTowers, VectorsAreComparedAsHfDoes) {
+  const Model image = open_model(folder()), text = open_text_tower(folder());
+  const auto golden = open_safetensors(folder() / "sites.safetensors");
+  const SimilarityScale scale = similarity_scale(image);
+  const auto vector = values_of(*golden, "img0/hook_logits");
+  const auto texts = collect(text, golden_tokens(*golden), {{SiteKind::logits, -1}},
+                             {.precision = ops::Precision::f32});
+  const auto expected = values_of(*golden, "similarity");
+  for (std::size_t n = 0; n < expected.size(); ++n) {
+    const auto& other = texts.at({static_cast<std::int64_t>(n), "hook_logits"});
+    ASSERT_EQ(other.size(), vector.size());
+    double product = 0, a = 0, b = 0;
+    for (std::size_t i = 0; i < vector.size(); ++i) {
+      product += double{vector[i]} * other[i];
+      a += double{vector[i]} * vector[i];
+      b += double{other[i]} * other[i];
+    }
+    EXPECT_NEAR(scale.scale * product / std::sqrt(a * b) + scale.bias, expected[n], 1e-3);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, TwoTowers, testing::Values("clip", "clip-old", "siglip"),
+                         [](const auto& param_info) {
+                           return param_info.param == "clip-old" ? "clip_old" : param_info.param;
+                         });
+
+TEST(TwoTowersAbsent, AModelWithoutATextTowerSaysSo) {
+  EXPECT_THROW((void)open_text_tower(golden_folder() / "vision/dinov2"), Error);
+}
 
 // ---- what does not fit ----
 

@@ -5,6 +5,7 @@ Run: python make_vision.py [--out DIR] [NAME ...]
 """
 
 import argparse
+import json
 import math
 import os
 import pathlib
@@ -15,11 +16,15 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import torch
 import transformers
-from safetensors.torch import save_file
-from transformers import Dinov2Config, Dinov2WithRegistersConfig
+from safetensors.torch import load_file, save_file
+from transformers import (CLIPConfig, CLIPVisionConfig, DeiTConfig, Dinov2Config, Dinov2WithRegistersConfig,
+                          DINOv3ViTConfig, SiglipConfig, SiglipVisionConfig, ViTConfig, ViTMAEConfig)  # fmt: skip
 
 import sites
+import timm_alone
 import vision_sites
+
+timm = timm_alone.load()
 
 VISION = pathlib.Path(__file__).resolve().parents[2] / "tests/golden/vision"
 
@@ -38,6 +43,49 @@ TABLE = {
         "Dinov2WithRegistersForImageClassification",
         Dinov2WithRegistersConfig(**(SIZES | dict(image_size=22)), num_register_tokens=3),
         [(22, 22), (22, 22), (17, 30)]),
+    "vit": ("ViTForImageClassification", ViTConfig(**SIZED), [(17, 17), (26, 16)]),
+    # With a pooler that nobody reads, and without biases on queries, keys and values.
+    "vit-pooler": ("ViTModel", ViTConfig(**SIZED, qkv_bias=False, hidden_act="gelu_new"), [(17, 17)]),
+    "deit": ("DeiTForImageClassification", DeiTConfig(**SIZED), [(17, 17), (26, 16)]),
+    "deit-teacher": ("DeiTForImageClassificationWithTeacher", DeiTConfig(**SIZED), [(17, 17)]),
+    "mae": ("ViTMAEForPreTraining", ViTMAEConfig(**SIZED, mask_ratio=0.0, decoder_hidden_size=12,
+            decoder_num_hidden_layers=1, decoder_num_attention_heads=2, decoder_intermediate_size=16),
+            [(15, 15)]),
+    "clip-vision": ("CLIPVisionModelWithProjection", CLIPVisionConfig(**SIZED, projection_dim=9),
+                    [(17, 17), (26, 16)]),
+    "siglip-vision": ("SiglipVisionModel", SiglipVisionConfig(**SIZED), [(17, 17), (26, 16)]),
+    "dinov3": ("DINOv3ViTModel", DINOv3ViTConfig(**(SIZED | dict(hidden_size=24, num_attention_heads=3)),
+               num_register_tokens=2), [(17, 17), (26, 16)]),
+    "dinov3-gated": ("DINOv3ViTModel", DINOv3ViTConfig(**SIZED | dict(hidden_size=16), use_gated_mlp=True,
+                     hidden_act="silu", query_bias=False, key_bias=True, mlp_bias=False), [(17, 17)]),
+}  # fmt: skip
+
+TEXT = dict(hidden_size=18, num_hidden_layers=2, num_attention_heads=3, intermediate_size=29,
+            vocab_size=50, max_position_embeddings=9)  # fmt: skip
+IMAGE = {key: value for key, value in SIZED.items() if key != "num_labels"}
+# Models with two towers: (class, configuration, texts). The end of a text is id 49; CLIP's published
+# configurations say 2, and the largest id is the end then.
+TEXTS = [[48, 5, 7, 49, 3, 3], [11, 49]]
+TOWERS = {
+    "clip": ("CLIPModel", CLIPConfig(vision_config=IMAGE, text_config=TEXT | dict(eos_token_id=49),
+             projection_dim=9), TEXTS),
+    "clip-old": ("CLIPModel", CLIPConfig(vision_config=IMAGE, text_config=TEXT | dict(eos_token_id=2),
+                 projection_dim=9), TEXTS),
+    "siglip": ("SiglipModel", SiglipConfig(vision_config=IMAGE,
+               text_config=TEXT | dict(hidden_size=20, num_attention_heads=4)), TEXTS),
+}  # fmt: skip
+
+TINY = dict(embed_dim=20, depth=2, num_heads=4, img_size=17, patch_size=5)
+# name: (timm's architecture, arguments, image sizes); number of classes and pooling as timm saves them.
+TIMM = {
+    "timm-augreg": ("vit_base_patch16_224", dict(num_classes=7), [(17, 17)]),
+    "timm-mean": ("vit_base_patch16_224", dict(num_classes=7, global_pool="avg"), [(17, 17)]),
+    "timm-deit": ("deit_base_distilled_patch16_224", dict(num_classes=7), [(17, 17)]),
+    "timm-clip": ("vit_base_patch16_clip_quickgelu_224", dict(num_classes=9), [(17, 17)]),
+    "timm-siglip": ("vit_base_patch16_siglip_224", dict(num_classes=0, global_pool="map"), [(17, 17)]),
+    "timm-dinov2": ("vit_giant_patch14_dinov2", dict(num_classes=0), [(17, 17), (26, 16)]),
+    "timm-dinov2-reg": ("vit_base_patch14_reg4_dinov2", dict(num_classes=0, reg_tokens=3),
+                        [(17, 17), (26, 16)]),
 }  # fmt: skip
 
 
@@ -45,16 +93,45 @@ def randomise(model, generator):
     """Weights large enough that attention is far from uniform, norms far from 1, biases from 0."""
     normal = lambda p: torch.randn(p.shape, generator=generator)
     for name, p in model.named_parameters():
-        if name.endswith("bias"):
+        if name in ("logit_scale", "logit_bias"):
+            p.data = torch.full_like(p, 0.7)
+        elif name.endswith("bias"):
             p.data = 0.3 * normal(p)
-        elif "lambda1" in name or "norm" in name or "ln_" in name:
+        elif "lambda1" in name or "gamma" in name or "norm" in name or "ln_" in name:
             p.data = 1.0 + 0.4 * normal(p)
-        elif "projection.weight" in name or "patch_embedding" in name:
+        elif "patch_embed" in name:
             p.data = 1.5 / math.sqrt(p[0].numel()) * normal(p)
-        elif "embeddings" in name:
+        elif "embeddings" in name or "_token" in name or "_embed" in name:
             p.data = normal(p)
         else:
             p.data = 1.5 / math.sqrt(p.shape[-1]) * normal(p)
+
+
+def save_timm(name, folder, generator):
+    """As timm saves a model for the Hub: config.json with the architecture's name."""
+    architecture, arguments, sizes = TIMM[name]
+    own = {key: value for key, value in arguments.items() if key not in ("num_classes", "global_pool")}
+    model = timm.create_model(architecture, **(TINY | arguments)).eval()
+    randomise(model, generator)
+    folder.mkdir(parents=True)
+    save_file(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+    config = dict(architecture=architecture, num_classes=model.num_classes,
+                  num_features=model.num_features, global_pool=model.global_pool,
+                  model_args=TINY | own,
+                  pretrained_cfg=dict(input_size=[3, 17, 17], num_classes=model.num_classes))  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    return sizes
+
+
+def load_timm(name, folder, size):
+    """The model for images of `size`: timm fits the positions to it."""
+    architecture, arguments, _ = TIMM[name]
+    model = timm.create_model(architecture, **(TINY | arguments | dict(img_size=size)))
+    tensors = load_file(folder / "model.safetensors")
+    model.load_state_dict(timm.models.vision_transformer.checkpoint_filter_fn(tensors, model))
+    for block in model.blocks:
+        block.attn.fused_attn = False
+    return model.eval()
 
 
 def load(kind, folder):
@@ -67,7 +144,7 @@ def load(kind, folder):
 def well_conditioned_sites(model, size, generator):
     """A random image and its sites; drawn again where HF's own rounding would decide."""
     for _ in range(100):
-        pixels = torch.randn((model.config.num_channels, *size), generator=generator)
+        pixels = torch.randn((3, *size), generator=generator)
         values = vision_sites.capture(model, pixels)
         try:
             vision_sites.check_conditioning(model, pixels, values)
@@ -78,17 +155,51 @@ def well_conditioned_sites(model, size, generator):
 
 
 def make(name, out):
-    kind, config, image_sizes = TABLE[name]
     generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+    folder = out / name
+    shutil.rmtree(folder, ignore_errors=True)
+    if name in TIMM:
+        sizes = save_timm(name, folder, generator)
+        return save_sites(name, folder, sizes, lambda size: load_timm(name, folder, size), generator)
+    if name in TOWERS:
+        return make_towers(name, folder, generator)
+    kind, config, image_sizes = TABLE[name]
     config._attn_implementation = "eager"
     model = getattr(transformers, kind)(config).eval()
     randomise(model, generator)
-    folder = out / name
-    shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(folder)
-    tensors, model = {}, load(kind, folder)
+    model = load(kind, folder)
+    save_sites(name, folder, image_sizes, lambda size: model, generator)
+
+
+@torch.no_grad()
+def make_towers(name, folder, generator):
+    """A model with two towers: sites of both, and how HF compares the image with each text."""
+    kind, config, texts = TOWERS[name]
+    config._attn_implementation = "eager"
+    model = getattr(transformers, kind)(config).eval()
+    randomise(model, generator)
+    model.save_pretrained(folder)
+    model = load(kind, folder)
+    image, text = (vision_sites.Alone(model, part) for part in ("vision", "text"))
+    pixels, values = well_conditioned_sites(image, (17, 17), generator)
+    tensors = {"img0/pixels": pixels} | {f"img0/{site}": value for site, value in values.items()}
+    similarity = []
+    for n, tokens in enumerate(texts):
+        tensors[f"seq{n}/tokens"] = torch.tensor(tokens)
+        tensors |= {f"seq{n}/{site}": value
+                    for site, value in vision_sites.capture_text(text, tokens).items()}  # fmt: skip
+        output = model(input_ids=torch.tensor([tokens]), pixel_values=pixels[None])
+        similarity.append(output.logits_per_image[0, 0])
+    tensors["similarity"] = torch.stack(similarity)
+    save_file(tensors, folder / "sites.safetensors")
+    print(f"{name:22} {sum(f.stat().st_size for f in folder.iterdir()) // 1024:5} KiB")
+
+
+def save_sites(name, folder, image_sizes, model_for, generator):
+    tensors = {}
     for n, size in enumerate(image_sizes):
-        pixels, values = well_conditioned_sites(model, size, generator)
+        pixels, values = well_conditioned_sites(model_for(size), size, generator)
         tensors[f"img{n}/pixels"] = pixels
         tensors |= {f"img{n}/{site}": value.float() for site, value in values.items()}
     save_file(tensors, folder / "sites.safetensors")
@@ -101,7 +212,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, default=VISION)
     parser.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()
-    for name in arguments.names or TABLE:
+    for name in arguments.names or [*TABLE, *TIMM, *TOWERS]:
         make(name, arguments.out)
 
 

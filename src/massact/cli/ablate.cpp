@@ -8,11 +8,13 @@
 #include <memory>
 #include <optional>
 
+#include "massact/base/error.h"
 #include "massact/cli/commands.h"
 #include "massact/cli/terminal.h"
 #include "massact/report/ablate_report.h"
 #include "massact/report/model_hash.h"
 #include "massact/report/result_dir.h"
+#include "massact/study/head_labels.h"
 
 namespace massact {
 namespace {
@@ -22,6 +24,7 @@ Examples:
   massact ablate models/mini-llama
   massact ablate Llama-2-7b --text wiki.test.raw --seq-len 4096 --task piqa=valid.jsonl
   massact ablate gpt2 --text book.txt --sweep 0,.2,.5,.8,1,1.5,2,3 --out results
+  massact ablate dinov2-base --images imagenet/val/ --max-images 1000
   massact ablate gpt2 --plan plan.json          # own edits: docs/edit-plans.md
   massact ablate gpt2 --each-layer --selector class --rule auto)";
 
@@ -80,19 +83,45 @@ void declare_edits(CLI::App& command, AblateFlags& flags) {
       ->delimiter(',');
   command.add_flag("--each-layer", flags.each_layer, "Also zero at each layer separately");
   command.add_option("--calibration", flags.calibration,
-                     "Text for the means (default: the first fifth of the text's windows)");
+                     "Text or images for the means (default: a fifth of what is given)");
   command.add_option("--classes", flags.classes,
                      "JSON with own lists of delimiter and weak tokens (docs/commands.md)");
   command.add_option("--seed", flags.seed, "Of the random control and of noise")
       ->capture_default_str();
 }
 
+AblateResult ablate_on_images(const Model& model, const AblateFlags& flags,
+                              const AblateOptions& options, Progress& progress) {
+  const auto images = flags.images.read(model, flags.run.threads);
+  const std::vector<std::int64_t> labels = head_labels(model, *images);
+  const ImageSplit split =
+      flags.calibration.empty()
+          ? split_images(images, labels)
+          : split_images(images, labels,
+                         flags.images.read(model, {flags.calibration}, flags.run.threads));
+  AblateResult result = run_ablate(model, split, options, progress);
+  result.images->passed_over = images->list().passed_over;
+  result.images->skipped = images->skipped();
+  if (labels.empty() && images->list().labelled()) {
+    result.warnings.emplace_back(
+        "the images are labelled, but the checkpoint has no classifier: top-1 is not measured");
+  }
+  return result;
+}
+
 }  // namespace
 
 AblateResult ablate(const Model& model, const AblateFlags& flags, Progress& progress) {
   AblateOptions options = options_of(flags);
-  PerplexityRequest request = flags.measures.request(eval::parse_convention(flags.ppl, "--ppl"));
   if (flags.plan != "auto") options.plan = edit::EditPlan::from_file(flags.plan, model);
+  if (reads_images(model, flags.measures.text, flags.images)) {
+    if (!flags.measures.tasks.empty()) {
+      fail_usage("--task", "expected no tasks: {} ({}) reads images", model.name(),
+                 model.config().family);
+    }
+    return ablate_on_images(model, flags, options, progress);
+  }
+  PerplexityRequest request = flags.measures.request(eval::parse_convention(flags.ppl, "--ppl"));
   const CalibrationSplit split = split_of(flags, model, request);
   if (flags.calibration.empty()) request.max_windows -= split.split.calibration_windows;
   MeasureSet set;
@@ -109,6 +138,7 @@ void add_ablate(CLI::App& app, Action& action) {
   auto flags = std::make_shared<AblateFlags>();
   flags->model.declare(*command);
   flags->measures.declare(*command);
+  flags->images.declare(*command);
   command->add_option("--ppl", flags->ppl, "Convention of perplexity: hf, lm-eval or llama.cpp")
       ->capture_default_str();
   declare_edits(*command, *flags);

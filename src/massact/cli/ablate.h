@@ -13,6 +13,7 @@ namespace massact {
 struct AblateFlags {
   ModelFlags model;
   MeasureFlags measures;
+  ImageFlags images;
   RunFlags run;
   OutputFlags output;
   std::string ppl = "hf";
@@ -26,7 +27,7 @@ struct AblateFlags {
   std::uint64_t seed = 0;
 };
 
-/// Reads the texts and tasks, edits, measures.
+/// Reads the texts and tasks or the images, edits, measures.
 AblateResult ablate(const Model& model, const AblateFlags& flags, Progress& progress);
 
 }  // namespace massact

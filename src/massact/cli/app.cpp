@@ -104,6 +104,7 @@ std::unique_ptr<CLI::App> make_app(Action& action) {
   add_scan(*app, action);
   add_explain(*app, action);
   add_ablate(*app, action);
+  add_registers(*app, action);
   add_eval(*app, action);
   add_inspect(*app, action);
   add_trace(*app, action);

@@ -19,6 +19,7 @@ constexpr const char* kExamples = R"(
 Examples:
   massact bench --shape llama2-7b --layers 2 --tokens 2048
   massact bench --shape gpt2 --tokens 1024 --observers off
+  massact bench --shape vit-l-14 --sequences 64             # images
   massact bench --shape llama2-7b --file /tmp/random-7b     # writes 13.5 GB once, then reads it
   massact bench --shape llama2-70b --layers 80 --sequences 2 --memory 6GiB)";
 
@@ -51,7 +52,11 @@ void bench(const BenchFlags& flags) {
   const Model model =
       flags.file.empty() ? make_synthetic_model(options) : open_file(flags, options, *progress);
   const std::int64_t limit = model.config().max_positions;
-  const std::int64_t tokens = flags.tokens > 0 ? flags.tokens : std::min<std::int64_t>(limit, 2048);
+  const bool images = model.config().is_vision();
+  if (images && flags.tokens > 0)
+    fail_usage("--tokens", "this shape reads images of {} tokens each: leave it out", limit);
+  const std::int64_t most = images ? limit : std::min<std::int64_t>(limit, 2048);
+  const std::int64_t tokens = flags.tokens > 0 ? flags.tokens : most;
   if (tokens > limit)
     fail_usage("--tokens", "expected at most {} for this shape, got {}", limit, tokens);
   const BenchResult result = run_bench(model,
@@ -90,7 +95,7 @@ void add_bench(CLI::App& app, Action& action) {
       ->add_option("--tokens", flags->tokens,
                    "Tokens per sequence (default: the shape's limit, at most 2048)")
       ->check(CLI::PositiveNumber);
-  command->add_option("--sequences", flags->sequences, "Sequences")
+  command->add_option("--sequences", flags->sequences, "Sequences, or images")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_option("--observers", flags->observers, "Watch what scan watches")

@@ -12,6 +12,7 @@ using Action = std::function<void()>;
 void add_scan(CLI::App& app, Action& action);
 void add_explain(CLI::App& app, Action& action);
 void add_ablate(CLI::App& app, Action& action);
+void add_registers(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_trace(CLI::App& app, Action& action);

@@ -17,6 +17,12 @@ namespace {
 
 constexpr std::int64_t kDefaultSeqLen = 2048;
 
+std::string first_typed(const std::vector<const CLI::Option*>& options) {
+  const auto typed = std::find_if(options.begin(), options.end(),
+                                  [](const CLI::Option* option) { return option->count() > 0; });
+  return typed == options.end() ? "" : (*typed)->get_name();
+}
+
 }  // namespace
 
 void ModelFlags::declare(CLI::App& command) {
@@ -38,25 +44,33 @@ Model ModelFlags::open() const {
 void TextFlags::declare(CLI::App& command) {
   CLI::Option* text_flag = command.add_option(
       "--text", text, "Text files, - for stdin (default: a text that ships with the program)");
-  command.add_option("--tokens", tokens, "Token ids: .npy (1-D, 2-D) or nanoGPT .bin")
-      ->excludes(text_flag);
+  options_.push_back(text_flag);
+  options_.push_back(
+      command.add_option("--tokens", tokens, "Token ids: .npy (1-D, 2-D) or nanoGPT .bin")
+          ->excludes(text_flag));
   declare_size(command);
-  command
-      .add_option("--bos", bos,
-                  "BOS before every sequence; auto: as the tokenizer's configuration says")
-      ->check(CLI::IsMember({"auto", "yes", "no"}))
-      ->capture_default_str();
+  options_.push_back(
+      command
+          .add_option("--bos", bos,
+                      "BOS before every sequence; auto: as the tokenizer's configuration says")
+          ->check(CLI::IsMember({"auto", "yes", "no"}))
+          ->capture_default_str());
 }
 
 void TextFlags::declare_size(CLI::App& command) {
-  command
-      .add_option("--seq-len", seq_len,
-                  "Tokens per sequence, BOS included (default: the model's limit, at most 2048)")
-      ->check(CLI::PositiveNumber);
-  command.add_option("--sequences", sequences, "How many sequences, from the start")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  options_.push_back(
+      command
+          .add_option(
+              "--seq-len", seq_len,
+              "Tokens per sequence, BOS included (default: the model's limit, at most 2048)")
+          ->check(CLI::PositiveNumber));
+  options_.push_back(
+      command.add_option("--sequences", sequences, "How many sequences, from the start")
+          ->check(CLI::PositiveNumber)
+          ->capture_default_str());
 }
+
+std::string TextFlags::typed() const { return first_typed(options_); }
 
 std::int64_t TextFlags::effective_seq_len(const ModelConfig& config) const {
   const std::int64_t limit = config.max_positions;
@@ -87,6 +101,53 @@ Corpus TextFlags::read(const Model& model) const {
   }
   const std::vector<std::filesystem::path> paths(text.begin(), text.end());
   return Corpus::from_files(paths, model.tokenizer(), options);
+}
+
+void ImageFlags::declare(CLI::App& command) {
+  options_.push_back(command.add_option(
+      "--images", paths,
+      "Of vision models: folders (one per class: labels), .csv lists, JPEG, PNG, WebP files"));
+  options_.push_back(
+      command.add_option("--max-images", max_images, "The first so many (default: all)")
+          ->check(CLI::PositiveNumber));
+  options_.push_back(
+      command.add_flag("--skip-bad", skip_bad, "Leave broken images out, and list them"));
+}
+
+std::string ImageFlags::typed() const { return first_typed(options_); }
+
+std::shared_ptr<const ImageFiles> ImageFlags::read(const Model& model,
+                                                   const std::vector<std::string>& from,
+                                                   int threads) const {
+  ImageFilesOptions options{.skip_bad = skip_bad};
+  if (max_images > 0) options.max_images = max_images;
+  const std::vector<std::filesystem::path> files(from.begin(), from.end());
+  Threads pool(threads);
+  const std::filesystem::path& path = model.path();
+  const auto folder = std::filesystem::is_directory(path) ? path : path.parent_path();
+  return std::make_shared<const ImageFiles>(list_images(files), read_preprocess(folder), options,
+                                            pool);
+}
+
+bool reads_images(const Model& model, const TextFlags& text, const ImageFlags& images) {
+  if (!model.config().is_vision()) {
+    const std::string typed = images.typed();
+    if (!typed.empty()) {
+      fail_usage(typed, "expected text: {} ({}) reads no images (give --text)", model.name(),
+                 model.config().family);
+    }
+    return false;
+  }
+  const std::string typed = text.typed();
+  if (!typed.empty()) {
+    fail_usage(typed, "expected images: {} ({}) reads no text (give --images)", model.name(),
+               model.config().family);
+  }
+  if (images.paths.empty()) {
+    fail_usage("--images", "expected images for {} ({}): folders, .csv lists or files, got none",
+               model.name(), model.config().family);
+  }
+  return true;
 }
 
 void RunFlags::declare(CLI::App& command) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "massact/base/progress.h"
+#include "massact/image/image_set.h"
 #include "massact/model/model.h"
 #include "massact/run/executor.h"
 #include "massact/text/corpus.h"
@@ -35,13 +36,43 @@ struct TextFlags {
   void declare(CLI::App& command);
   /// --seq-len and --sequences alone.
   void declare_size(CLI::App& command);
+  /// The first of these flags that was typed; empty: none.
+  std::string typed() const;
   /// The length in effect for this model. Throws UsageError if it is longer than the model allows.
   std::int64_t effective_seq_len(const ModelConfig& config) const;
   /// --bos.
   BosPolicy bos_policy() const;
   /// Reads and tokenises. The corpus refers to the model's tokenizer.
   Corpus read(const Model& model) const;
+
+ private:
+  std::vector<const CLI::Option*> options_;  // the command's, which lives as long
 };
+
+/// What a vision model reads.
+struct ImageFlags {
+  std::vector<std::string> paths;
+  std::int64_t max_images = 0;  ///< 0: all
+  bool skip_bad = false;
+
+  void declare(CLI::App& command);
+  /// The first of these flags that was typed; empty: none.
+  std::string typed() const;
+  /// Lists the images of --images and reads how the model wants them.
+  std::shared_ptr<const ImageFiles> read(const Model& model, int threads) const {
+    return read(model, paths, threads);
+  }
+  /// The same for other paths, with these flags' limits.
+  std::shared_ptr<const ImageFiles> read(const Model& model, const std::vector<std::string>& from,
+                                         int threads) const;
+
+ private:
+  std::vector<const CLI::Option*> options_;
+};
+
+/// True if the model reads images. Throws UsageError if the flags given are those of the other
+/// kind, or if a vision model was given no images.
+bool reads_images(const Model& model, const TextFlags& text, const ImageFlags& images);
 
 /// How it is computed.
 struct RunFlags {

@@ -22,6 +22,7 @@
 #include "massact/report/figures.h"
 #include "massact/report/model_hash.h"
 #include "massact/report/page.h"
+#include "massact/report/picture_json.h"
 #include "massact/report/report_json.h"
 #include "massact/report/result_dir.h"
 #include "massact/report/scan_files.h"
@@ -37,15 +38,18 @@ Examples:
   massact report models/mini-llama
   massact report models/mini-llama models/mini-llama-eab --out comparison
   massact report Llama-2-7b --text book.txt --sequences 100 --seq-len 4096
+  massact report dinov2-base --images photos/
   massact report results                        # what scan, ablate … wrote there)";
 
 constexpr std::int64_t kQuickSequences = 8;
 constexpr std::int64_t kQuickSeqLen = 256;
 constexpr std::int64_t kMaxMapLength = 1024;
+constexpr std::int64_t kPictures = 4;
 
 struct ReportFlags {
   std::vector<std::string> paths;
   TextFlags text;
+  ImageFlags images;
   RunFlags run;
   OutputFlags output;
   std::string rule = "strict";
@@ -77,6 +81,7 @@ std::vector<ResultFile> run_scan_step(const Model& model, const ReportFlags& fla
                                       const std::string& hash, Progress& progress) {
   ScanFlags scan_flags;
   scan_flags.text = text_of(flags, model);
+  scan_flags.images = flags.images;
   scan_flags.run = flags.run;
   scan_flags.rule = flags.rule;
   const ScanResult result = scan(model, scan_flags, progress);
@@ -161,19 +166,33 @@ std::vector<ResultFile> run_explain_step(const Model& model, const ReportFlags& 
   return explain_files(result, explain_json_text(result, hash, true));
 }
 
+std::vector<ResultFile> run_pictures_step(const Model& model, const ReportFlags& flags,
+                                          const std::string& hash, Progress& progress) {
+  ImageFlags first = flags.images;
+  first.max_images = first.max_images > 0 ? std::min(first.max_images, kPictures) : kPictures;
+  const PictureMaps maps =
+      map_pictures(model, first.read(model, flags.run.threads), flags.run.options(), progress);
+  return {{"pictures.json", pictures_json_text(maps, hash)}};
+}
+
 ModelResults measure(const std::string& path, const fs::path& directory, const ReportFlags& flags) {
   const Model model = ModelFlags{path, flags.tokenizer, {}}.open();
   const std::string hash = hash_of(model);
   const ResultDir results_dir(directory, hash, flags.output.force);
   const std::unique_ptr<Progress> progress = flags.output.progress();
-  const std::vector<Step> steps = {
+  const std::vector<Step> of_images = {
+      {"scan", "scan.json", [&] { return run_scan_step(model, flags, hash, *progress); }},
+      {"pictures", "pictures.json",
+       [&] { return run_pictures_step(model, flags, hash, *progress); }}};
+  const std::vector<Step> of_texts = {
       {"scan", "scan.json", [&] { return run_scan_step(model, flags, hash, *progress); }},
       {"ablate", "ablate.json",
        [&] { return run_ablate_step(model, flags, hash, scanned(directory).bos, *progress); }},
       {"explain", "explain.json",
        [&] { return run_explain_step(model, flags, hash, scanned(directory), *progress); }}};
   std::vector<MissingPart> failed;
-  run_steps(steps, results_dir, flags, failed);
+  const bool images = reads_images(model, flags.text, flags.images);
+  run_steps(images ? of_images : of_texts, results_dir, flags, failed);
   ModelResults results = read_results(directory);
   results.missing.insert(results.missing.end(), failed.begin(), failed.end());
   read_training(path, results);
@@ -263,6 +282,7 @@ void add_report(CLI::App& app, Action& action) {
   command->add_option("--tokenizer", flags->tokenizer,
                       "A tokenizer file or directory (default: beside the model)");
   flags->text.declare(*command);
+  flags->images.declare(*command);
   command
       ->add_option("--rule", flags->rule,
                    "strict: |h| > 100 and >= 1000 x median; auto: a gap in the tail; or ABS,RATIO")

@@ -25,6 +25,7 @@ constexpr const char* kExamples = R"(
 Examples:
   massact scan models/mini-llama
   massact scan Llama-2-7b --text book.txt --sequences 100 --seq-len 4096 --memory 3GiB
+  massact scan dinov2-base --images photos/ --skip-bad --out results
   massact scan gpt2 --layers 0-4 --rule 50,500 --out results --json > scan.json)";
 
 void run_command(const ScanFlags& flags) {
@@ -53,6 +54,9 @@ ScanResult scan(const Model& model, const ScanFlags& flags, Progress& progress) 
   options.run = flags.run.options();
   if (!flags.classes.empty()) options.classes = PositionLists::from_file(flags.classes);
   options.layers = parse_layers(flags.layers, static_cast<int>(model.config().layers), "--layers");
+  if (reads_images(model, flags.text, flags.images)) {
+    return run_scan(model, flags.images.read(model, flags.run.threads), options, progress);
+  }
   return run_scan(model, flags.text.read(model), options, progress);
 }
 
@@ -61,6 +65,7 @@ void add_scan(CLI::App& app, Action& action) {
   auto flags = std::make_shared<ScanFlags>();
   flags->model.declare(*command);
   flags->text.declare(*command);
+  flags->images.declare(*command);
   command
       ->add_option("--layers", flags->layers,
                    "Layers such as 1,4-6, counted from 1; 0 is the embedding")

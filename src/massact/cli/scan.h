@@ -11,6 +11,7 @@ namespace massact {
 struct ScanFlags {
   ModelFlags model;
   TextFlags text;
+  ImageFlags images;
   RunFlags run;
   OutputFlags output;
   std::string layers = "all";
@@ -18,7 +19,7 @@ struct ScanFlags {
   std::string classes;
 };
 
-/// Reads the text and scans.
+/// Reads the text or the images, and scans.
 ScanResult scan(const Model& model, const ScanFlags& flags, Progress& progress);
 
 }  // namespace massact

@@ -18,6 +18,7 @@
 #include "massact/observe/dump.h"
 #include "massact/report/model_hash.h"
 #include "massact/report/version.h"
+#include "massact/study/image_facts.h"
 
 namespace massact {
 namespace {
@@ -26,6 +27,7 @@ constexpr const char* kExamples = R"(
 Examples:
   massact trace gpt2 --site blocks.3.hook_resid_post --out h.safetensors
   massact trace gpt2 --site resid_post --layers 1-4 --sequences 8 --seq-len 256 --out h.safetensors
+  massact trace dinov2-base --images cat.jpg --site resid_post --layers 12 --out v.safetensors
   massact trace gpt2 --site hook_logits --site attn.hook_pattern --layers 5 --out a.safetensors
 
 In Python: h = safetensors.torch.load_file("h.safetensors")["blocks.3.hook_resid_post"])";
@@ -33,6 +35,7 @@ In Python: h = safetensors.torch.load_file("h.safetensors")["blocks.3.hook_resid
 struct TraceFlags {
   ModelFlags model;
   TextFlags text;
+  ImageFlags images;
   RunFlags run;
   OutputFlags output;
   std::vector<std::string> sites;
@@ -81,30 +84,38 @@ std::vector<Site> chosen_sites(const TraceFlags& flags, const ModelConfig& confi
   return sites;
 }
 
-// What a reader of the file needs to know about the run; the token ids as a JSON list per sequence.
-std::map<std::string, std::string> metadata(const TraceFlags& flags, const Model& model,
-                                            const Corpus& corpus,
-                                            const std::vector<Plan::Tokens>& sequences) {
+// What a reader of the file needs to know about the run.
+std::map<std::string, std::string> metadata(const TraceFlags& flags, const Model& model) {
   const auto precision = effective_precision(model, flags.run.options().precision);
   return {{"massact_version", std::string(version())},
           {"model", flags.model.model},
           {"model_hash", hash_of(model)},
-          {"bos", corpus.adds_bos() ? "yes" : "no"},
-          {"precision", std::string(ops::name_of(precision))},
-          {"tokens", nlohmann::json(sequences).dump()}};
+          {"precision", std::string(ops::name_of(precision))}};
+}
+
+// The plan, and what was read: token ids or image files, as a JSON list by sequence.
+Plan plan_of(const TraceFlags& flags, const Model& model,
+             std::map<std::string, std::string>& facts) {
+  if (reads_images(model, flags.text, flags.images)) {
+    const auto images = flags.images.read(model, flags.run.threads);
+    facts["images"] = nlohmann::json(image_facts(model.config(), *images).files).dump();
+    return Plan(model, images);
+  }
+  const Corpus corpus = flags.text.read(model);
+  std::vector<Plan::Tokens> sequences;
+  for (const Sequence& sequence : corpus.sequences()) sequences.push_back(sequence.tokens);
+  facts["bos"] = corpus.adds_bos() ? "yes" : "no";
+  facts["tokens"] = nlohmann::json(sequences).dump();
+  return Plan(model, std::move(sequences));
 }
 
 void trace(const TraceFlags& flags) {
   const Model model = flags.model.open();
   const std::vector<Site> sites = chosen_sites(flags, model.config());
-  const Corpus corpus = flags.text.read(model);
-  std::vector<Plan::Tokens> sequences;
-  for (const Sequence& sequence : corpus.sequences()) sequences.push_back(sequence.tokens);
-
-  Plan plan(model, sequences);
-  observe::Dump& dump =
-      plan.observe(sites, observe::Dump(flags.output.out, sites, model.config(), plan.lengths(),
-                                        metadata(flags, model, corpus, sequences)));
+  std::map<std::string, std::string> facts = metadata(flags, model);
+  Plan plan = plan_of(flags, model, facts);
+  observe::Dump& dump = plan.observe(
+      sites, observe::Dump(flags.output.out, sites, model.config(), plan.lengths(), facts));
   const std::unique_ptr<Progress> progress = flags.output.progress();
   const RunReport report = run(plan, flags.run.options(), *progress);
   dump.commit();
@@ -131,6 +142,7 @@ void add_trace(CLI::App& app, Action& action) {
                       "For short site names: layers such as 1,4-6, counted from 1 (default: all)");
   command->add_option("--out", flags->output.out, "The .safetensors file to write")->required();
   flags->text.declare(*command);
+  flags->images.declare(*command);
   flags->run.declare(*command);
   flags->output.declare_quiet(*command);
   command->footer(kExamples);

@@ -109,7 +109,22 @@ std::vector<Site> sites_in(const JsonObject& json, const ModelConfig& config) {
   return sites;
 }
 
-void read_positions(const JsonObject& json, EditSpec& spec) {
+// The classes of positions that a model's sequences have.
+void check_position_class(const std::string& name, const ModelConfig& config,
+                          std::string_view where) {
+  if (name == "sink") return;
+  if (!config.is_vision()) {
+    (void)parse_position_class(name, where);
+    return;
+  }
+  if (name != "cls" && name != "register" && name != "patch") {
+    fail_usage(where,
+               "expected all, found, cls, register, patch or sink of a vision model, got '{}'",
+               name);
+  }
+}
+
+void read_positions(const JsonObject& json, const ModelConfig& config, EditSpec& spec) {
   const nlohmann::json* value = json.find("positions");
   if (value == nullptr) return;
   if (value->is_array()) {
@@ -126,7 +141,7 @@ void read_positions(const JsonObject& json, EditSpec& spec) {
   const auto name = json.get<std::string>("positions");
   spec.found = name == "found";
   if (spec.found || name == "all") return;
-  if (name != "sink") (void)parse_position_class(name, json.where("positions"));
+  check_position_class(name, config, json.where("positions"));
   spec.positions = {Positions::Kind::position_class, name, {}};
 }
 
@@ -186,7 +201,7 @@ EditSpec read_edit(const JsonObject& json, const std::string& where, const Model
   EditSpec spec;
   spec.where = where;
   spec.sites = sites_in(json, config);
-  read_positions(json, spec);
+  read_positions(json, config, spec);
   read_dimensions(json, config, spec);
   const auto name = json.get<std::string>("action");
   const auto it = std::find_if(kActions.begin(), kActions.end(),

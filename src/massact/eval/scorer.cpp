@@ -143,9 +143,9 @@ double WindowScores::log_likelihood() const {
 ScoreBoard ScoreBoard::attach(Plan& plan, std::shared_ptr<const std::vector<Window>> windows) {
   for (const Window& window : *windows) {
     for (const std::int32_t id : window.targets) {
-      require(id >= 0 && id < plan.model().config().vocab, plan.model().name(),
+      require(id >= 0 && id < plan.model().config().logit_count(), plan.model().name(),
               "expected token ids from 0 to {}, got {} as a target",
-              plan.model().config().vocab - 1, id);
+              plan.model().config().logit_count() - 1, id);
     }
   }
   ScoreBoard board;

@@ -70,6 +70,13 @@ ImageFiles::ImageFiles(ImageList list, Preprocess preprocess, ImageFilesOptions 
   list_.entries = std::move(good);
 }
 
+std::shared_ptr<const ImageFiles> ImageFiles::subset(std::span<const std::int64_t> indices) const {
+  ImageList chosen;
+  chosen.classes = list_.classes;
+  for (const std::int64_t index : indices) chosen.entries.push_back(entry(index));
+  return std::shared_ptr<const ImageFiles>(new ImageFiles(std::move(chosen), preprocess_));
+}
+
 void ImageFiles::read(std::int64_t index, std::span<float> pixels) const {
   const ImageEntry& image = entry(index);
   try {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -60,7 +61,7 @@ struct ImageFilesOptions {
 /// The listed images, preprocessed. Thread-safe.
 class ImageFiles : public PixelSource {
  public:
-  /// Opens every image as far as its header, so that most broken ones show before any computing.
+  /// Looks at the start of every file, so that what is no image shows before any computing.
   /// Throws Error if no image is left.
   ImageFiles(ImageList list, Preprocess preprocess, ImageFilesOptions options, Threads& threads);
 
@@ -71,6 +72,9 @@ class ImageFiles : public PixelSource {
   void read(std::int64_t index, std::span<float> pixels) const override;
   std::string name(std::int64_t index) const override { return entry(index).path.string(); }
 
+  /// Some of the images, in this order; nothing skipped or passed over is told again.
+  std::shared_ptr<const ImageFiles> subset(std::span<const std::int64_t> indices) const;
+
   const ImageEntry& entry(std::int64_t index) const {
     return list_.entries[static_cast<std::size_t>(index)];
   }
@@ -80,6 +84,9 @@ class ImageFiles : public PixelSource {
   const std::vector<SkippedImage>& skipped() const { return skipped_; }
 
  private:
+  ImageFiles(ImageList list, Preprocess preprocess)
+      : list_(std::move(list)), preprocess_(std::move(preprocess)) {}
+
   ImageList list_;
   Preprocess preprocess_;
   std::vector<SkippedImage> skipped_;

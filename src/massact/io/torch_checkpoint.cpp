@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <optional>
 
 #include "massact/base/error.h"
 #include "massact/base/suggest.h"
@@ -89,10 +90,17 @@ const PickleValue* as_tensor(const PickleValue& value) {
   return is_call(*at, "torch._utils._rebuild_tensor_v2") ? at : nullptr;
 }
 
+// A tensor's name: its key's text, or the digits of a whole number (a dict from layer to tensor).
+std::optional<std::string> name_of(const PickleValue& key) {
+  if (key.is(Kind::text)) return std::string(key.text);
+  if (key.is(Kind::integer)) return fmt::format("{}", key.integer);
+  return std::nullopt;
+}
+
 bool has_tensors(const PickleValue& value) {
   if (!value.is(Kind::dict)) return false;
   for (std::size_t i = 0; i + 1 < value.items.size(); i += 2) {
-    if (value.items[i]->is(Kind::text) && as_tensor(*value.items[i + 1])) return true;
+    if (name_of(*value.items[i]) && as_tensor(*value.items[i + 1])) return true;
   }
   return false;
 }
@@ -277,8 +285,8 @@ std::vector<MappedTensor> place_tensors(const TorchArchive& archive, const Pickl
   std::vector<MappedTensor> tensors;
   for (std::size_t i = 0; i + 1 < state.items.size(); i += 2) {
     const PickleValue* tensor = as_tensor(*state.items[i + 1]);
-    if (!tensor || !state.items[i]->is(Kind::text)) continue;
-    tensors.push_back(archive.place(*tensor, std::string(state.items[i]->text)));
+    const std::optional<std::string> name = name_of(*state.items[i]);
+    if (tensor && name) tensors.push_back(archive.place(*tensor, *name));
   }
   for (bool stripped = true; stripped;) {
     stripped = false;

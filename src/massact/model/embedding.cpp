@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "massact/base/error.h"
-#include "massact/model/pooling.h"
 #include "massact/ops/elementwise.h"
 
 namespace massact {
@@ -88,6 +87,10 @@ Unembedding Unembedding::pack(const Model& model, ops::Precision precision, Thre
   const std::string name = model.config().tied_embeddings ? "embed.W_E" : "unembed.W_U";
   unembedding.norm_ = NormWeights::read(weights, "ln_final");
   if (model.config().logit_count() == 0) return unembedding;
+  if (model.config().head.pools()) {
+    unembedding.pooler_ = std::make_shared<const Pooler>(model, precision, threads);
+  }
+  if (!model.config().head.projects) return unembedding;
   if (model.config().embed_size > 0) {
     unembedding.to_embed_size_ =
         massact::pack(weights, "unembed.W_out", ops::Precision::f32, threads);
@@ -112,13 +115,15 @@ void Unembedding::normalise(ConstFloatMatrix hidden, FloatMatrix normed, SiteVis
   if (sites.wants(SiteKind::ln_final_out)) sites.visit(SiteKind::ln_final_out, normed);
 }
 
-void Unembedding::project(ConstFloatMatrix normed, FloatMatrix logits, Threads& threads) const {
+void Unembedding::project(ConstFloatMatrix normed, std::span<const std::int32_t> tokens,
+                          FloatMatrix logits, Threads& threads) const {
   const ModelConfig& config = model_.config();
   std::vector<float> read;
-  if (config.head.pools()) {
-    read = pooled(config, normed);
-    normed = {read.data(), 1, pooled_width(config)};
+  if (pooler_) {
+    read = pooler_->pool(normed, tokens, threads);
+    normed = {read.data(), 1, std::ssize(read)};
   }
+  if (!config.head.projects) return ops::copy(normed, logits, threads);
   if (distilled_) return project_twice(normed, logits, threads);
   Buffer<float> small;
   if (to_embed_size_) {
@@ -145,6 +150,10 @@ void Unembedding::project_twice(ConstFloatMatrix row, FloatMatrix logits, Thread
 
 std::uint64_t Unembedding::packed_bytes(const ModelConfig& config, ops::Precision precision) {
   const std::int64_t bytes = ops::bytes_of(ops::unquantised(precision));
+  if (config.head.pooling == Pooling::attention) {
+    return static_cast<std::uint64_t>((4 * config.width + 2 * config.mlp_size) * config.width *
+                                      bytes);
+  }
   if (config.head.pools()) {
     return static_cast<std::uint64_t>(config.logit_count() * pooled_width(config) * bytes);
   }

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "massact/model/block.h"
+#include "massact/model/pooling.h"
 
 namespace massact {
 
@@ -31,8 +32,10 @@ class Unembedding {
                  Threads& threads) const;
 
   /// logits [R, vocab] of normed [R, d]: projected, with bias, scale and soft cap. A head that
-  /// pools takes all rows of one sequence and gives logits [1, n]. Not for a model without a head.
-  void project(ConstFloatMatrix normed, FloatMatrix logits, Threads& threads) const;
+  /// pools takes all rows of one sequence, whose token ids are `tokens`, and gives logits [1, n].
+  /// Not for a model without a head.
+  void project(ConstFloatMatrix normed, std::span<const std::int32_t> tokens, FloatMatrix logits,
+               Threads& threads) const;
 
   /// Bytes of the packed matrix.
   static std::uint64_t packed_bytes(const ModelConfig& config, ops::Precision precision);
@@ -43,7 +46,8 @@ class Unembedding {
 
   Model model_;
   NormWeights norm_;
-  ops::PackedMatrix to_embed_size_;  // before the projection, if token vectors are not d long
+  std::shared_ptr<const Pooler> pooler_;  // of a head that pools
+  ops::PackedMatrix to_embed_size_;       // before the projection, if token vectors are not d long
   ops::PackedMatrix projection_;
   std::vector<float> bias_;
   ops::PackedMatrix distilled_;  // the distillation token's own head

@@ -31,8 +31,10 @@ const Family& find_family(const JsonObject& config);
 
 // One function per file in families/.
 Family bloom_family();
+Family clip_family();
 Family cohere_family();
 Family dinov2_family();
+Family dinov3_family();
 Family falcon_family();
 Family gemma_family();
 Family gpt2_family();
@@ -48,7 +50,10 @@ Family opt_family();
 Family phi_family();
 Family phi3_family();
 Family qwen_moe_family();
+Family siglip_family();
 Family stablelm_family();
 Family starcoder2_family();
+Family timm_family();
+Family vit_family();
 
 }  // namespace massact

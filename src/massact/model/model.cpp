@@ -121,11 +121,15 @@ Model open_gguf_model(const fs::path& path, const OpenOptions& options) {
        .tokenizer = std::move(tokenizer)});
 }
 
-Model open_hf_model(const fs::path& directory, const OpenOptions& options) {
+JsonObject read_config_of(const fs::path& directory) {
   const fs::path config_path = directory / "config.json";
   require(fs::exists(config_path), directory.string(),
           "expected a directory with config.json (is this a model?)");
-  const auto json = JsonObject::from_file(config_path, kMaxConfigBytes);
+  return JsonObject::from_file(config_path, kMaxConfigBytes);
+}
+
+// `json`: the whole config.json, or that of one of its towers.
+Model open_hf_model(const fs::path& directory, const JsonObject& json, const OpenOptions& options) {
   const Family& family = find_family(json);
   const ModelConfig config = family.read_config(json);
   std::shared_ptr<const WeightSource> weights = open_weight_files(directory);
@@ -174,7 +178,8 @@ Model open_model(const fs::path& path, const OpenOptions& options) {
     const fs::path folder = resolve_cache_folder(path);
     // nanoGPT's output folder holds nothing but its checkpoint.
     const bool nanogpt = !fs::exists(folder / "config.json") && fs::exists(folder / "ckpt.pt");
-    return nanogpt ? open_torch_file(folder / "ckpt.pt", options) : open_hf_model(folder, options);
+    if (nanogpt) return open_torch_file(folder / "ckpt.pt", options);
+    return open_hf_model(folder, read_config_of(folder), options);
   }
   const std::string extension = path.extension().string();
   if (is_torch_checkpoint(path)) return open_torch_file(path, options);
@@ -186,12 +191,45 @@ Model open_model(const fs::path& path, const OpenOptions& options) {
   if (extension == ".bin") return open_llama2c_model(path, options);
   if (extension == ".gguf") return open_gguf_model(path, options);
   if (path.filename() == "config.json" || extension == ".safetensors") {
-    return open_hf_model(path.has_parent_path() ? path.parent_path() : ".", options);
+    const fs::path folder = path.has_parent_path() ? path.parent_path() : ".";
+    return open_hf_model(folder, read_config_of(folder), options);
   }
   fail(path.string(),
        "expected a directory with config.json, a .gguf, a PyTorch .pt or .pth, or a llama2.c .bin "
        "file, got a {} file",
        extension.empty() ? "nameless" : extension);
+}
+
+Model open_text_tower(const fs::path& path, const OpenOptions& options) {
+  require(fs::is_directory(path), path.string(),
+          "expected the directory of a model with an image and a text tower");
+  const fs::path folder = resolve_cache_folder(path);
+  const JsonObject whole = read_config_of(folder);
+  const auto type = whole.get_or<std::string>("model_type", "");
+  require((type == "clip" || type == "siglip") && whole.has("text_config"), folder.string(),
+          "expected a model with an image and a text tower (clip, siglip), got '{}'", type);
+  nlohmann::json tower = *whole.find("text_config");
+  tower["model_type"] = type + "_text_model";
+  if (type == "clip") {
+    // The projection's size and presence are the whole model's.
+    tower["architectures"] = {"CLIPTextModelWithProjection"};
+    tower["projection_dim"] = whole.get_or<std::int64_t>("projection_dim", 512);
+  }
+  return open_hf_model(folder, JsonObject(std::move(tower), whole.where("text_config")), options);
+}
+
+SimilarityScale similarity_scale(const Model& model) {
+  const WeightSource& source = model.weights().source();
+  SimilarityScale result;
+  const auto read = [&](const char* name, float& value) {
+    const TensorInfo* info = source.find(name);
+    if (info == nullptr || info->shape.element_count(name) != 1) return false;
+    source.read(name, 0, 1, &value);
+    return true;
+  };
+  if (read("logit_scale", result.scale)) result.scale = std::exp(result.scale);
+  read("logit_bias", result.bias);
+  return result;
 }
 
 }  // namespace massact

@@ -59,4 +59,20 @@ struct OpenOptions {
 /// reads no weights. Throws Error that names file, field, expected and found.
 Model open_model(const std::filesystem::path& path, const OpenOptions& options = {});
 
+/// The text tower of a checkpoint that holds an image and a text tower (CLIP, SigLIP), whose image
+/// tower `open_model` opens. Its hook_logits is the text's vector, one row per text. Throws Error
+/// if there is no text tower.
+Model open_text_tower(const std::filesystem::path& path, const OpenOptions& options = {});
+
+/// How image and text vectors of such a checkpoint are compared: similarity = scale * cosine +
+/// bias.
+struct SimilarityScale {
+  float scale = 1.0f;
+  float bias = 0.0f;
+};
+
+/// Reads it (CLIP: exp(logit_scale); SigLIP: also logit_bias) from the model's file; scale 1 where
+/// the file has none.
+SimilarityScale similarity_scale(const Model& model);
+
 }  // namespace massact

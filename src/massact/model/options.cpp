@@ -11,7 +11,14 @@
 namespace massact {
 namespace {
 
+// The size of two sides, "16" if they are equal.
+std::string sides(std::int64_t height, std::int64_t width) {
+  return height == width ? std::to_string(height) : fmt::format("{} x {}", height, width);
+}
+
 std::string rotary_in_words(const ModelConfig& config) {
+  if (config.is_vision())
+    return fmt::format("rotary by row and column, base {:g}", config.rope.base);
   constexpr std::string_view kScalings[] = {"",     "linear scaling",  "dynamic scaling",
                                             "YaRN", "Llama 3 scaling", "LongRoPE"};
   std::string text = "rotary";
@@ -33,6 +40,42 @@ std::string heads_in_words(const ModelConfig& config) {
   if (config.kv_heads == 1) return fmt::format("{} heads share one key/value head", config.heads);
   return fmt::format("grouped queries: {} heads share {} key/value heads", config.heads,
                      config.kv_heads);
+}
+
+// What stands between the image and the first block.
+std::string stem_in_words(const ModelConfig& config) {
+  const VisionConfig& vision = config.vision;
+  std::vector<std::string> parts = {fmt::format("patches of {} pixels in images of {}",
+                                                sides(vision.patch_height, vision.patch_width),
+                                                sides(vision.image_height, vision.image_width))};
+  if (vision.class_tokens == 0) parts.emplace_back("no class token");
+  if (vision.class_tokens == 2) parts.emplace_back("class and distillation token");
+  if (vision.registers > 0) parts.push_back(fmt::format("{} registers", vision.registers));
+  if (vision.stem_norm) parts.emplace_back("a norm before the first block");
+  return join(parts);
+}
+
+std::string head_in_words(const HeadConfig& head) {
+  constexpr std::string_view kPooling[] = {"",
+                                           " of the class token",
+                                           " of the last token",
+                                           " of the end of the text",
+                                           " of the patches' mean",
+                                           " of class token and patches' mean",
+                                           " of class and distillation token",
+                                           " by attention"};
+  const std::string_view read = kPooling[static_cast<std::size_t>(head.pooling)];
+  switch (head.kind) {
+    case HeadKind::tokens:
+      return "";
+    case HeadKind::none:
+      return "no head";
+    case HeadKind::classes:
+      return fmt::format("{} classes{}", head.outputs, read);
+    case HeadKind::embedding:
+      return fmt::format("a vector of {}{}", head.outputs, read);
+  }
+  return "";
 }
 
 std::string qk_norm_in_words(QkNorm norm) {
@@ -93,6 +136,7 @@ std::string block_in_words(const ModelConfig& config) {
 
 std::vector<std::string> attention_options(const ModelConfig& config) {
   std::vector<std::string> options;
+  if (!config.causal) options.emplace_back("every token sees every other");
   if (config.kv_heads != config.heads) options.push_back(heads_in_words(config));
   if (config.qk_norm != QkNorm::none) options.push_back(qk_norm_in_words(config.qk_norm));
   if (config.clip_qkv > 0) {
@@ -127,6 +171,7 @@ std::string mlp_in_words(const ModelConfig& config) {
       moe.kind == ExpertKind::clamped_swiglu
           ? fmt::format("SwiGLU clamped at {:g}", moe.swiglu_limit)
           : fmt::format("{}{}", ops::name_of(config.activation), config.gated_mlp ? ", gated" : "");
+  if (config.layer_scale) text += "; LayerScale";
   return moe.experts == 0 ? text : text + "; " + experts_in_words(config);
 }
 
@@ -163,6 +208,8 @@ std::string biases_in_words(const ModelConfig& config) {
 
 std::vector<std::string> end_options(const ModelConfig& config) {
   std::vector<std::string> options;
+  if (config.is_vision()) options.push_back(stem_in_words(config));
+  if (config.head.kind != HeadKind::tokens) options.push_back(head_in_words(config.head));
   if (config.embed_size > 0) {
     options.push_back(fmt::format("token vectors of {}, projected to {} and back",
                                   config.embed_size, config.width));

@@ -10,10 +10,11 @@ namespace massact {
 
 const std::vector<Family>& families() {
   static const std::vector<Family> all = {
-      bloom_family(),   cohere_family(), dinov2_family(),   falcon_family(),   gemma_family(),
-      gpt2_family(),    gptj_family(),   gpt_neox_family(), gpt_oss_family(),  llama_family(),
-      mixtral_family(), mpt_family(),    nanogpt_family(),  olmo_family(),     opt_family(),
-      phi_family(),     phi3_family(),   qwen_moe_family(), stablelm_family(), starcoder2_family()};
+      bloom_family(),   clip_family(),     cohere_family(),     dinov2_family(), dinov3_family(),
+      falcon_family(),  gemma_family(),    gpt2_family(),       gptj_family(),   gpt_neox_family(),
+      gpt_oss_family(), llama_family(),    mixtral_family(),    mpt_family(),    nanogpt_family(),
+      olmo_family(),    opt_family(),      phi_family(),        phi3_family(),   qwen_moe_family(),
+      siglip_family(),  stablelm_family(), starcoder2_family(), timm_family(),   vit_family()};
   return all;
 }
 
@@ -60,7 +61,9 @@ const Family& find_family(std::string_view model_type, std::string_view where) {
 }
 
 const Family& find_family(const JsonObject& config) {
-  const auto type = config.get<std::string>("model_type");
+  // timm's configurations say the architecture's name instead.
+  const bool timm = !config.has("model_type") && config.has("architecture");
+  const auto type = timm ? "timm" : config.get<std::string>("model_type");
   if (const Family* family = family_of(type)) return *family;
   const auto& examples = example_configs();
   const auto nearest = std::max_element(

@@ -10,10 +10,16 @@
 
 namespace massact {
 
-/// Rotary tables for all lengths of text in a run.
+/// Rotary tables for all lengths of text in a run, or for its images.
 class RopeTables {
  public:
   RopeTables(const ModelConfig& config, std::span<const std::int64_t> lengths);
+
+  /// For images of `grid` patches: the first half of a head's pairs turns with the row, the other
+  /// with the column, both from -1 to 1 over the image; tokens before the patches do not turn
+  /// (DINOv3).
+  RopeTables(const ModelConfig& config, PatchGrid grid);
+
   /// The table for a text of `length` rows, one of the constructor's; `local`: with the
   /// frequencies of blocks that have a sliding window.
   const ops::RopeTable& for_length(std::int64_t length, bool local) const;

@@ -48,6 +48,17 @@ json gpt2(std::int64_t layers, std::int64_t width, std::int64_t heads) {
           {"n_positions", 1024}};
 }
 
+json dinov2(std::int64_t layers, std::int64_t width, std::int64_t heads) {
+  return {{"model_type", "dinov2_with_registers"},
+          {"architectures", {"Dinov2WithRegistersForImageClassification"}},
+          {"num_hidden_layers", layers},
+          {"hidden_size", width},
+          {"num_attention_heads", heads},
+          {"image_size", 224},
+          {"patch_size", 14},
+          {"num_labels", 1000}};
+}
+
 // Shapes as in the models' published configurations.
 const std::map<std::string, json>& shapes() {
   static const std::map<std::string, json> all = {
@@ -58,6 +69,8 @@ const std::map<std::string, json>& shapes() {
       {"llama2-7b", llama({32, 4096, 32, 32, 11008, 32000, 4096})},
       {"llama2-13b", llama({40, 5120, 40, 40, 13824, 32000, 4096})},
       {"llama2-70b", llama({80, 8192, 64, 8, 28672, 32000, 4096})},
+      {"vit-b-14", dinov2(12, 768, 12)},
+      {"vit-l-14", dinov2(24, 1024, 16)},
       {"llama3-8b", llama({32, 4096, 32, 8, 14336, 128256, 8192})},
   };
   return all;

@@ -1,6 +1,9 @@
 #include "massact/model/torch_model.h"
 
+#include <fmt/format.h>
+
 #include <array>
+#include <regex>
 
 #include "massact/base/error.h"
 #include "massact/base/suggest.h"
@@ -20,6 +23,24 @@ constexpr std::uint64_t kMaxConfigBytes = 16u << 20;
 // Where training programs save the model's options.
 constexpr std::array<const char*, 3> kOptionKeys = {"model_args", "config", "model_config"};
 
+// Meta's DINOv2 files carry nothing but tensors: their names say what they are. Null: another file.
+nlohmann::json dinov2_options(const fs::path& path) {
+  static const std::regex kName("dinov2_vit([sblg])14(_reg4)?(_pretrain)?");
+  std::smatch match;
+  const std::string stem = path.stem().string();
+  if (!std::regex_match(stem, match, kName)) return nullptr;
+  const std::string letter = match[1];
+  const char* size = letter == "s"   ? "small"
+                     : letter == "b" ? "base"
+                     : letter == "l" ? "large"
+                                     : "giant";
+  // As timm's, but for the class token, whose position is not merged into it.
+  return {{"model_type", "timm"},
+          {"architecture", fmt::format("vit_{}_patch14{}_dinov2", size, match[2].str())},
+          {"model_args", {{"img_size", 518}, {"no_embed_class", false}}},
+          {"num_classes", 0}};
+}
+
 JsonObject read_options(const fs::path& path, const TorchCheckpoint& checkpoint) {
   const fs::path beside = path.parent_path() / "config.json";
   if (fs::exists(beside)) return JsonObject::from_file(beside, kMaxConfigBytes);
@@ -32,12 +53,17 @@ JsonObject read_options(const fs::path& path, const TorchCheckpoint& checkpoint)
       return {std::move(named), fmt::format("{}: {}", path.string(), key)};
     }
   }
+  if (nlohmann::json options = dinov2_options(path); options.is_object()) {
+    return {std::move(options), path.string()};
+  }
   std::vector<std::string> some;
   for (const TensorInfo& tensor : checkpoint.weights->tensors()) some.push_back(tensor.name);
-  fail(path.string(),
-       "expected config.json beside this checkpoint, or nanoGPT's model_args in it, to know the "
-       "architecture; got neither (it holds {} tensors: {})",
-       some.size(), list_names(some, 6));
+  fail(
+      path.string(),
+      "expected config.json beside this checkpoint, nanoGPT's model_args in it, or the name of one "
+      "of DINOv2's files (dinov2_vitb14_pretrain.pth), to know the architecture; got none of them "
+      "(it holds {} tensors: {})",
+      some.size(), list_names(some, 6));
 }
 
 std::string describe(const TorchCheckpoint& checkpoint) {

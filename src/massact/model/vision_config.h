@@ -51,8 +51,12 @@ struct VisionConfig {
 enum class Pooling : std::uint8_t {
   every_token,           ///< each token by itself (language models)
   first_token,           ///< the class token
+  last_token,            ///< SigLIP's texts
+  end_of_text,           ///< the token that ends a text (CLIP)
+  patch_mean,            ///< mean of the patches
   class_and_patch_mean,  ///< class token and mean of the patches, one behind the other (DINOv2)
-  two_class_tokens       ///< a head on the class token, one on the distillation token; their mean
+  two_class_tokens,      ///< a head on the class token, one on the distillation token; their mean
+  attention              ///< a learned query attends to all tokens (SigLIP)
 };
 
 /// What a head's output means.
@@ -63,12 +67,14 @@ enum class HeadKind : std::uint8_t {
   none        ///< the checkpoint has no head
 };
 
-/// The head behind the last norm.
+/// The head behind the last norm (pooling.h).
 struct HeadConfig {
   Pooling pooling = Pooling::every_token;
   HeadKind kind = HeadKind::tokens;
-  std::int64_t outputs = 0;  ///< of classes and embedding; tokens: the vocabulary
-  bool bias = true;          ///< of classes and embedding
+  std::int64_t outputs = 0;     ///< of classes and embedding; tokens: the vocabulary
+  bool projects = true;         ///< false: the output is what is read (outputs = d)
+  bool bias = true;             ///< of the projection, for classes and embedding
+  std::int64_t end_token = -1;  ///< of end_of_text: its id; -1: the largest id in the text
 
   bool operator==(const HeadConfig&) const = default;
   /// True if there is one row of output per sequence instead of one per token.

@@ -31,18 +31,21 @@ FindingLayer summarise(int layer, const std::vector<const Hit*>& hits) {
   return result;
 }
 
-// The token that most of the hits sit on; the smaller id, if two are as frequent.
+// The token that most of the hits sit on; the smaller id, if two are as frequent. What has no id (a
+// patch of an image) goes by its text.
 void name_token(const std::vector<const Hit*>& hits, const PositionLabels& labels,
                 Finding& finding) {
-  std::map<std::int32_t, std::vector<const Hit*>> by_token;
+  std::map<std::pair<std::int32_t, std::string>, std::vector<const Hit*>> by_token;
   for (const Hit* hit : hits) {
-    by_token[labels.token_id(hit->sequence, hit->magnitude.position)].push_back(hit);
+    const std::int64_t sequence = hit->sequence, position = hit->magnitude.position;
+    const std::int32_t id = labels.token_id(sequence, position);
+    by_token[{id, id < 0 ? labels.token_text(sequence, position) : ""}].push_back(hit);
   }
   const auto most = std::max_element(by_token.begin(), by_token.end(), [](auto& a, auto& b) {
     return a.second.size() < b.second.size();
   });
   const Hit& hit = *most->second.front();
-  finding.token_id = most->first;
+  finding.token_id = most->first.first;
   finding.token = labels.token_text(hit.sequence, hit.magnitude.position);
   finding.token_share = static_cast<double>(most->second.size()) / static_cast<double>(hits.size());
 }

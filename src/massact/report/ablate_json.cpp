@@ -5,6 +5,7 @@
 #include <array>
 
 #include "massact/report/eval_json.h"
+#include "massact/report/image_json.h"
 #include "massact/report/origin.h"
 #include "massact/report/version.h"
 
@@ -70,6 +71,16 @@ class Csv {
   std::string text_ = "variant,kind,layer,scalars,measure,value,error,change,change_error\n";
 };
 
+void add_images(Csv& csv, const VariantRow& row, const eval::ImageMeasures& m) {
+  const auto pointer = [](const std::optional<eval::Estimate>& e) { return e ? &*e : nullptr; };
+  if (m.top1) csv.add(row, "top1", *m.top1, pointer(m.top1_change));
+  if (m.top5) csv.add(row, "top5", *m.top5, pointer(m.top5_change));
+  if (m.cosine) {
+    csv.add(row, "feature_cosine", *m.cosine, nullptr);
+    csv.add(row, "least_feature_cosine", {m.least_cosine, {}}, nullptr);
+  }
+}
+
 void add_row(Csv& csv, const AblateResult& result, const VariantRow& row) {
   const Measures& m = row.measures;
   for (std::size_t i = 0; i < m.perplexities.size(); ++i) {
@@ -84,6 +95,7 @@ void add_row(Csv& csv, const AblateResult& result, const VariantRow& row) {
     csv.add(row, "max_kl", {m.divergence->max_kl, {}}, nullptr);
     csv.add(row, "top1_agreement", m.divergence->top1_agreement, nullptr);
   }
+  if (m.images) add_images(csv, row, *m.images);
   for (std::size_t i = 0; i < m.accuracies.size(); ++i) {
     const std::string& task = result.tasks[i].request.name;
     csv.add(row, task + " acc", m.accuracies[i].acc,
@@ -102,26 +114,34 @@ std::string_view name_of(VariantKind kind) {
   return kNames[static_cast<std::size_t>(kind)];
 }
 
-Json ablate_to_json(const AblateResult& result, std::string_view model_hash) {
+Json split_json(const Split& split) {
+  return {{"calibration", split.calibration},
+          {"evaluation", split.evaluation},
+          {"calibration_windows", split.calibration_windows},
+          {"calibration_tokens", split.calibration_tokens},
+          {"overlap", split.overlap}};
+}
+
+Json variants_json(const AblateResult& result) {
   Json rows = Json::array();
   for (const VariantRow& row : result.rows) rows.push_back(row_json(row));
+  return rows;
+}
+
+Json ablate_to_json(const AblateResult& result, std::string_view model_hash) {
   return {{"schema", kAblateSchema},
           {"schema_version", kAblateSchemaVersion},
           {"massact_version", version()},
           {"model", model_json(result.facts, model_hash)},
           {"run", run_json(result.facts)},
           {"origin", origin_json()},
-          {"split",
-           {{"calibration", result.split.calibration},
-            {"evaluation", result.split.evaluation},
-            {"calibration_windows", result.split.calibration_windows},
-            {"calibration_tokens", result.split.calibration_tokens},
-            {"overlap", result.split.overlap}}},
+          {"split", split_json(result.split)},
           {"targets", targets_json(result.targets)},
           {"selector", result.selector == SelectorKind::found ? "found" : "class"},
           {"texts", texts_json(result.texts)},
           {"tasks", tasks_json(result.tasks)},
-          {"variants", std::move(rows)},
+          {"images", images_json(result.images)},
+          {"variants", variants_json(result)},
           {"forward_passes", result.forward_passes},
           {"verdicts", result.verdicts},
           {"warnings", result.warnings}};

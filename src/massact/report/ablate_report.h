@@ -18,6 +18,13 @@ inline constexpr int kAblateSchemaVersion = 1;
 /// What was ablated, the causal table, a sentence per finding.
 std::string ablate_text(const AblateResult& result, const TextStyle& style);
 
+/// The causal table alone.
+std::string variants_table(const AblateResult& result, const TextStyle& style);
+
+/// Parts of ablate.json that other results share: `variants` and `split`.
+nlohmann::ordered_json variants_json(const AblateResult& result);
+nlohmann::ordered_json split_json(const Split& split);
+
 /// docs/schema/ablate.schema.json. `model_hash` is that of `hash_of(model)`.
 nlohmann::ordered_json ablate_to_json(const AblateResult& result, std::string_view model_hash);
 std::string ablate_json_text(const AblateResult& result, std::string_view model_hash);

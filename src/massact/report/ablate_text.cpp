@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "massact/report/ablate_report.h"
@@ -26,6 +27,19 @@ std::string ratio_text(const eval::Estimate& loss_change, const TextStyle& style
   return times + " " + (ratio.error ? estimate_text(ratio, style) : number(ratio.value));
 }
 
+// True if images are labelled and the model has a classifier.
+bool classifies(const AblateResult& result) {
+  const auto& images = result.rows.front().measures.images;
+  return images && images->top1;
+}
+
+// True if predictions are compared: of texts always, of images if there is a classifier.
+bool predicts(const AblateResult& result) {
+  return !result.images || std::any_of(result.rows.begin(), result.rows.end(), [](const auto& row) {
+    return row.measures.divergence.has_value();
+  });
+}
+
 std::vector<std::string> header_of(const AblateResult& result) {
   std::vector<std::string> header = {"variant", "layer", "scalars"};
   for (const auto& text : result.texts) {
@@ -34,7 +48,11 @@ std::vector<std::string> header_of(const AblateResult& result) {
         fmt::format("{}ppl {}", words ? "word " : "", name_of(text.request.convention)));
     header.emplace_back("change");
   }
-  header.insert(header.end(), {"mean KL", "p99 KL", "max KL", "top-1 kept"});
+  if (classifies(result)) header.insert(header.end(), {"top-1", "change", "top-5", "change"});
+  if (predicts(result)) {
+    header.insert(header.end(), {"mean KL", "p99 KL", "max KL", "top-1 kept"});
+  }
+  if (result.images) header.insert(header.end(), {"cosine", "least"});
   for (const auto& task : result.tasks) {
     header.push_back(task.request.name + " acc");
     header.emplace_back("change");
@@ -42,7 +60,33 @@ std::vector<std::string> header_of(const AblateResult& result) {
   return header;
 }
 
-std::vector<std::string> cells_of(const VariantRow& row, const TextStyle& style) {
+// A share and its change in percentage points.
+void add_share(const std::optional<eval::Estimate>& share,
+               const std::optional<eval::Estimate>& change, const TextStyle& style,
+               std::vector<std::string>& cells) {
+  const auto in_percent = [](const eval::Estimate& e) {
+    eval::Estimate result{100.0 * e.value, e.error};
+    if (result.error) *result.error *= 100.0;
+    return result;
+  };
+  const std::string plus_minus = style.utf8 ? " ± " : " +- ";
+  cells.push_back(share ? estimate_text(in_percent(*share), style) + " %" : "");
+  if (!change) {
+    cells.emplace_back("");
+    return;
+  }
+  const eval::Estimate points = in_percent(*change);
+  cells.push_back(signed_number(points.value) +
+                  (points.error ? plus_minus + number(*points.error) : ""));
+}
+
+void add_image_cells(const eval::ImageMeasures& images, std::vector<std::string>& cells) {
+  cells.push_back(images.cosine ? fmt::format("{:.5g}", images.cosine->value) : "");
+  cells.push_back(images.cosine ? fmt::format("{:.4g}", images.least_cosine) : "");
+}
+
+std::vector<std::string> cells_of(const AblateResult& result, const VariantRow& row,
+                                  const TextStyle& style) {
   const Measures& m = row.measures;
   std::vector<std::string> cells = {row.name, row.layer < 0 ? "" : fmt::format("{}", row.layer),
                                     row.scalars == 0 ? "" : fmt::format("{}", row.scalars)};
@@ -50,14 +94,19 @@ std::vector<std::string> cells_of(const VariantRow& row, const TextStyle& style)
     cells.push_back(estimate_text(headline(m.perplexities[i]), style));
     cells.push_back(m.loss_changes.empty() ? "" : ratio_text(m.loss_changes[i], style));
   }
+  if (classifies(result)) {
+    add_share(m.images->top1, m.images->top1_change, style, cells);
+    add_share(m.images->top5, m.images->top5_change, style, cells);
+  }
   if (m.divergence) {
     cells.push_back(fmt::format("{:.3g}", m.divergence->mean_kl.value));
     cells.push_back(fmt::format("{:.3g}", m.divergence->p99_kl));
     cells.push_back(fmt::format("{:.3g}", m.divergence->max_kl));
     cells.push_back(percent(m.divergence->top1_agreement.value));
-  } else {
+  } else if (predicts(result)) {
     cells.insert(cells.end(), 4, "");
   }
+  if (m.images) add_image_cells(*m.images, cells);
   for (std::size_t i = 0; i < m.accuracies.size(); ++i) {
     cells.push_back(estimate_text(m.accuracies[i].acc, style));
     cells.push_back(m.acc_changes.empty() ? "" : signed_number(m.acc_changes[i].value));
@@ -79,7 +128,8 @@ std::string targets_text(const AblateResult& result, const TextStyle& style) {
   for (const AblationTarget& target : targets.targets) {
     const std::string mean =
         target.mean_count == 0
-            ? "no mean: it met the rule nowhere in the calibration windows"
+            ? fmt::format("no mean: it met the rule nowhere in the calibration {}",
+                          result.images ? "images" : "windows")
             : fmt::format("mean {} (n = {})", signed_number(target.mean), target.mean_count);
     out += "  " +
            wrap(fmt::format("dimension {}, {} token \"{}\": {}", target.finding.dimension,
@@ -93,14 +143,21 @@ std::string targets_text(const AblateResult& result, const TextStyle& style) {
 
 }  // namespace
 
+std::string variants_table(const AblateResult& result, const TextStyle& style) {
+  std::vector<std::vector<std::string>> rows = {header_of(result)};
+  for (const VariantRow& row : result.rows) rows.push_back(cells_of(result, row, style));
+  return table_text(rows);
+}
+
 std::string ablate_text(const AblateResult& result, const TextStyle& style) {
   std::string out = facts_text(result.facts, style);
-  out += wrap(fmt::format("calibration: {} windows, {} tokens: {}; evaluation: {}",
-                          result.split.calibration_windows, result.split.calibration_tokens,
-                          printable(result.split.calibration, style),
-                          printable(result.split.evaluation, style)),
-              style) +
-         "\n";
+  out +=
+      wrap(fmt::format("calibration: {} {}, {} tokens: {}; evaluation: {}",
+                       result.split.calibration_windows, result.images ? "images" : "windows",
+                       result.split.calibration_tokens, printable(result.split.calibration, style),
+                       printable(result.split.evaluation, style)),
+           style) +
+      "\n";
   for (std::size_t i = 0; i < result.texts.size(); ++i) {
     const auto& original = result.rows.front().measures.perplexities[i];
     out += wrap(fmt::format("ppl {}: {}", name_of(result.texts[i].request.convention),
@@ -109,9 +166,7 @@ std::string ablate_text(const AblateResult& result, const TextStyle& style) {
            "\n";
   }
   out += "\n" + targets_text(result, style) + "\n";
-  std::vector<std::vector<std::string>> rows = {header_of(result)};
-  for (const VariantRow& row : result.rows) rows.push_back(cells_of(row, style));
-  out += table_text(rows) + "\n";
+  out += variants_table(result, style) + "\n";
   for (const std::string& verdict : result.verdicts) out += wrap(verdict, style) + "\n";
   out += wrap(fmt::format("All of it took {:.2f} forward passes.", result.forward_passes), style);
   return out + "\n" + warnings_text(result.warnings, style);

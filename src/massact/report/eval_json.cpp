@@ -17,6 +17,16 @@ Json estimates_json(const std::vector<eval::Estimate>& estimates) {
   return out;
 }
 
+Json image_measures_json(const std::optional<eval::ImageMeasures>& images) {
+  if (!images) return nullptr;
+  return {{"top1", optional_json(images->top1)},
+          {"top5", optional_json(images->top5)},
+          {"top1_change", optional_json(images->top1_change)},
+          {"top5_change", optional_json(images->top5_change)},
+          {"feature_cosine", optional_json(images->cosine)},
+          {"least_feature_cosine", images->cosine ? Json(images->least_cosine) : Json()}};
+}
+
 }  // namespace
 
 Json perplexity_json(const eval::Perplexity& p) {
@@ -99,6 +109,7 @@ Json measures_json(const Measures& measures) {
   return {{"perplexities", std::move(perplexities)},
           {"accuracies", std::move(accuracies)},
           {"divergence", divergence_json(measures.divergence)},
+          {"images", image_measures_json(measures.images)},
           {"loss_changes", estimates_json(measures.loss_changes)},
           {"acc_changes", estimates_json(measures.acc_changes)}};
 }

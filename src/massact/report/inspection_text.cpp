@@ -37,17 +37,25 @@ std::string encodings(const std::vector<TensorInfo>& tensors) {
   return out;
 }
 
+// What the model reads.
+std::string input_text(const ModelConfig& c) {
+  if (c.is_vision()) {
+    return fmt::format("images of {} x {} pixels as {} tokens ({})", c.vision.image_height,
+                       c.vision.image_width, c.max_positions, positions_in_words(c));
+  }
+  return fmt::format("vocabulary {}, at most {} positions ({})", c.vocab, c.max_positions,
+                     positions_in_words(c));
+}
+
 std::string model_text(const Inspection& x, const TextStyle& style) {
   const ModelConfig& c = x.config;
   std::string out = field("model", printable(x.path, style), style);
   out += field("family", fmt::format("{} ({})", c.family, printable(c.name, style)), style);
-  out += field(
-      "shape",
-      fmt::format("{} layers, width {}, {} heads x {} ({} key/value), MLP {}{}, "
-                  "vocabulary {}, at most {} positions ({})",
-                  c.layers, c.width, c.heads, c.head_size, c.kv_heads, c.mlp_size,
-                  c.gated_mlp ? " gated" : "", c.vocab, c.max_positions, positions_in_words(c)),
-      style);
+  out += field("shape",
+               fmt::format("{} layers, width {}, {} heads x {} ({} key/value), MLP {}{}, {}",
+                           c.layers, c.width, c.heads, c.head_size, c.kv_heads, c.mlp_size,
+                           c.gated_mlp ? " gated" : "", input_text(c)),
+               style);
   out += field("parameters",
                fmt::format("{} in {} tensors ({}), {} on disk",
                            format_count(static_cast<std::uint64_t>(x.parameters)), x.tensors.size(),
@@ -57,11 +65,13 @@ std::string model_text(const Inspection& x, const TextStyle& style) {
     out += field(i == 0 ? "files" : "", printable(x.files[i], style), style);
   }
   out += field("hash", x.hash, style);
-  out += field("tokenizer",
-               x.has_tokenizer
-                   ? "found"
-                   : "none beside the model: give --tokenizer, or --tokens instead of text",
-               style);
+  if (!c.is_vision()) {
+    out += field("tokenizer",
+                 x.has_tokenizer
+                     ? "found"
+                     : "none beside the model: give --tokenizer, or --tokens instead of text",
+                 style);
+  }
   if (x.unusual.empty()) out += field("unusual", "nothing", style);
   for (std::size_t i = 0; i < x.unusual.size(); ++i) {
     out += field(i == 0 ? "unusual" : "", x.unusual[i], style);

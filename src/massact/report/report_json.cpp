@@ -74,6 +74,7 @@ Json report_json(const std::vector<ModelResults>& models, std::vector<std::strin
                     {"ablate", model.ablate},
                     {"explain", model.explain},
                     {"maps", model.maps},
+                    {"pictures", model.pictures},
                     {"training", model.training},
                     {"missing", missing_json(missing)}});
   }

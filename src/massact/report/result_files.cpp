@@ -12,6 +12,7 @@
 #include "massact/report/ablate_report.h"
 #include "massact/report/attention_maps.h"
 #include "massact/report/explain_report.h"
+#include "massact/report/picture_json.h"
 #include "massact/report/scan_json.h"
 #include "massact/report/scan_window_json.h"
 
@@ -32,9 +33,10 @@ struct Part {
   int version;
   std::string_view command;
   Json ModelResults::*place;
+  bool of_images = false;  // not missed where it is not
 };
 
-constexpr std::array<Part, 4> kParts = {{
+constexpr std::array<Part, 5> kParts = {{
     {"scan.json", "the scan", kScanSchema, kScanSchemaVersion, "scan", &ModelResults::scan},
     {"scan-window.json", "the values of single tokens", kScanWindowSchema, kScanWindowSchemaVersion,
      "scan", &ModelResults::window},
@@ -42,6 +44,8 @@ constexpr std::array<Part, 4> kParts = {{
      &ModelResults::ablate},
     {"explain.json", "the explanation", kExplainSchema, kExplainSchemaVersion, "explain",
      &ModelResults::explain},
+    {"pictures.json", "the pictures", kPicturesSchema, kPicturesSchemaVersion, "report",
+     &ModelResults::pictures, true},
 }};
 
 // Why a file's version cannot be used and what to do, or nothing if it can.
@@ -63,6 +67,7 @@ std::optional<MissingPart> version_problem(const Part& part, const JsonObject& f
 void read_part(const fs::path& directory, const Part& part, ModelResults& results) {
   const fs::path path = directory / part.file;
   if (!fs::exists(path)) {
+    if (part.of_images) return;
     results.missing.push_back(
         {std::string(part.name), fmt::format("there is no {} in {}", part.file, directory.string()),
          fmt::format("`massact {} MODEL --out {}` makes it.", part.command, directory.string())});

@@ -21,7 +21,7 @@ struct ModelResults {
   std::string label;   ///< what people see
   std::string slug;    ///< the same as a file name, different for every model of a report
   std::string source;  ///< where the results were read
-  nlohmann::json scan, window, ablate, explain;
+  nlohmann::json scan, window, ablate, explain, pictures;
   std::vector<nlohmann::json> maps;      ///< explain's maps with their numbers (see attention_maps)
   std::vector<nlohmann::json> training;  ///< points of metrics.jsonl, thinned
   std::vector<MissingPart> missing;

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "massact/report/image_json.h"
 #include "massact/report/origin.h"
 #include "massact/report/version.h"
 
@@ -11,9 +12,11 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json run_json(const ScanFacts& facts) {
-  return {{"text", facts.text},           {"bos", facts.bos},       {"seq_len", facts.seq_len},
-          {"sequences", facts.sequences}, {"tokens", facts.tokens}, {"precision", facts.precision},
-          {"threads", facts.threads},     {"passes", facts.passes}, {"seconds", facts.seconds}};
+  return {{"text", facts.text},       {"bos", facts.bos},
+          {"seq_len", facts.seq_len}, {"sequences", facts.sequences},
+          {"tokens", facts.tokens},   {"precision", facts.precision},
+          {"threads", facts.threads}, {"passes", facts.passes},
+          {"seconds", facts.seconds}, {"images", images_json(facts.images)}};
 }
 
 Json top_value_json(const TopValue& value) {

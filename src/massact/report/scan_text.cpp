@@ -25,18 +25,47 @@ std::string rule_in_words(const Rule& rule, const TextStyle& style) {
                      style.utf8 ? "≥" : ">=", number(rule.min_ratio), style.utf8 ? "×" : "x");
 }
 
+std::string count(std::int64_t n) { return format_count(static_cast<std::uint64_t>(n)); }
+
+std::string images_in_words(const ScanFacts& facts, const TextStyle& style) {
+  const ImageFacts& images = *facts.images;
+  return fmt::format("{} {} of {} x {} pixels ({} cls, {} {}, {} x {} patches): {}",
+                     count(facts.sequences), facts.sequences == 1 ? "image" : "images",
+                     images.width, images.height, images.class_tokens, images.registers,
+                     images.registers == 1 ? "register" : "registers", images.grid.columns,
+                     images.grid.rows, printable(facts.text, style));
+}
+
+// What of the folders was not read, and why.
+std::string left_out_text(const ImageFacts& images, const TextStyle& style) {
+  std::string out;
+  if (images.passed_over > 0) {
+    out += wrap(fmt::format("{} {} no images: passed over.", count(images.passed_over),
+                            images.passed_over == 1 ? "file is" : "files are"),
+                style) +
+           "\n";
+  }
+  for (const SkippedImage& skipped : images.skipped) {
+    out += wrap("skipped " + printable(skipped.reason, style), style) + "\n";
+  }
+  return out;
+}
+
 std::string heading(const ScanResult& result, const TextStyle& style) {
   const ScanFacts& facts = result.facts;
   const std::string dot = style.utf8 ? " · " : ", ";
-  std::string text =
-      fmt::format("{} ({}, {} layers, width {}){}{} x {} tokens of {}{}BOS {}{}{}{}{} passes, {}",
-                  printable(facts.model, style), facts.family, facts.layers, facts.width, dot,
-                  format_count(static_cast<std::uint64_t>(facts.sequences)),
-                  format_count(static_cast<std::uint64_t>(facts.seq_len)),
-                  printable(facts.text, style), dot, facts.bos ? "yes" : "no", dot, facts.precision,
-                  dot, facts.passes, format_seconds(facts.seconds));
-  if (facts.passes == 1) text.replace(text.find("1 passes"), 8, "1 pass");
-  return wrap(text, style) + "\n";
+  const std::string text =
+      fmt::format("{} ({}, {} layers, width {}){}{}{}{}{}{} {}, {}", printable(facts.model, style),
+                  facts.family, facts.layers, facts.width, dot,
+                  facts.images ? images_in_words(facts, style)
+                               : fmt::format("{} x {} tokens of {}{}BOS {}", count(facts.sequences),
+                                             count(facts.seq_len), printable(facts.text, style),
+                                             dot, facts.bos ? "yes" : "no"),
+                  dot, facts.precision, dot, facts.passes, facts.passes == 1 ? "pass" : "passes",
+                  format_seconds(facts.seconds));
+  std::string out = wrap(text, style) + "\n";
+  if (facts.images) out += left_out_text(*facts.images, style);
+  return out;
 }
 
 // `first` stands at the left of the first line, spaces of its width before the others.
@@ -61,8 +90,17 @@ std::string layers_in_words(const Finding& finding) {
                      finding.peak_layer);
 }
 
-std::string token_in_words(std::string_view token, std::int32_t id, const TextStyle& style) {
-  return id < 0 ? "no token" : "\"" + printable(token, style) + "\"";
+std::string token_in_words(std::string_view token, const TextStyle& style) {
+  return token.empty() ? "no token" : "\"" + printable(token, style) + "\"";
+}
+
+// Where a value is in an image.
+std::string image_line(const FindingExample& example, const ImageFacts& images,
+                       const TextStyle& style) {
+  const std::string& file = images.files.at(static_cast<std::size_t>(example.sequence));
+  const std::string text = fmt::format("{} at {} of {}", signed_number(example.value),
+                                       example.token, printable(file, style));
+  return "    " + shorten(text, style.width - 4, style) + "\n";
 }
 
 // The example's token in its surroundings, the token in brackets.
@@ -88,28 +126,31 @@ std::string example_line(const FindingExample& example, const TextStyle& style) 
          "\n";
 }
 
-std::string finding_text(const Finding& finding, int index, const TextStyle& style) {
+std::string finding_text(const Finding& finding, int index, const ScanFacts& facts,
+                         const TextStyle& style) {
   const std::string times = style.utf8 ? "×" : "x";
   // Equal values leave a rounding error in the sums: no spread at all, to a person.
   const bool constant = finding.cv < kNoSpread;
-  const std::string token = token_in_words(finding.token, finding.token_id, style);
+  const std::string token = token_in_words(finding.token, style);
   const std::string tokens =
       finding.token_share < 1 ? fmt::format("tokens ({} {})", percent(finding.token_share), token)
                               : "token " + token;
   const std::string text = fmt::format(
-      "dimension {}, {} {}, {}: mean {}, {} {}, CV {}, {} {} median, in {} of the sequences",
+      "dimension {}, {} {}, {}: mean {}, {} {}, CV {}, {} {} median, in {} of the {}",
       finding.dimension, finding.position_class, tokens, layers_in_words(finding),
       signed_number(finding.mean), style.utf8 ? "σ" : "sigma", number(constant ? 0 : finding.sigma),
       number(constant ? 0 : finding.cv), number(finding.ratio), times,
-      percent(finding.sequence_share));
-  return indented(fmt::format("{:3} ", index), text, style) + example_line(finding.example, style);
+      percent(finding.sequence_share), facts.images ? "images" : "sequences");
+  return indented(fmt::format("{:3} ", index), text, style) +
+         (facts.images ? image_line(finding.example, *facts.images, style)
+                       : example_line(finding.example, style));
 }
 
 std::string findings_text(std::string_view title, const std::vector<const Finding*>& findings,
-                          std::size_t shown, const TextStyle& style) {
+                          std::size_t shown, const ScanFacts& facts, const TextStyle& style) {
   std::string out = wrap(title, style) + "\n";
   for (std::size_t i = 0; i < std::min(shown, findings.size()); ++i) {
-    out += finding_text(*findings[i], static_cast<int>(i) + 1, style);
+    out += finding_text(*findings[i], static_cast<int>(i) + 1, facts, style);
   }
   if (findings.size() > shown) {
     out += indented(
@@ -141,45 +182,49 @@ std::string largest_in_words(const ScanResult& result, const TextStyle& style) {
     }
   }
   if (largest == nullptr) return "";
+  const auto& images = result.facts.images;
+  const std::string place =
+      images
+          ? "of " + printable(images->files.at(static_cast<std::size_t>(largest->sequence)), style)
+          : fmt::format("at position {} of sequence {}", largest->position, largest->sequence);
   return fmt::format(
-      " The largest value is {} at layer {} (dimension {}, {} token {} at position {} of sequence "
-      "{}): {} {} its sequence's median.",
+      " The largest value is {} at layer {} (dimension {}, {} token {} {}): {} {} its {}'s median.",
       signed_number(largest->value), layer, largest->dimension, largest->position_class,
-      token_in_words(largest->token, largest->token_id, style), largest->position,
-      largest->sequence, number(largest->ratio), style.utf8 ? "×" : "x");
+      token_in_words(largest->token, style), place, number(largest->ratio), style.utf8 ? "×" : "x",
+      images ? "image" : "sequence");
 }
 
-std::string set_text(const FindingSet& set, const TextStyle& style) {
+std::string set_text(const FindingSet& set, const ScanFacts& facts, const TextStyle& style) {
   std::string out;
   const auto massive = with_label(set, Label::massive);
   if (!massive.empty()) {
     out += findings_text(fmt::format("Massive activations by {}:", rule_in_words(set.rule, style)),
-                         massive, kShownFindings, style);
+                         massive, kShownFindings, facts, style);
   }
   const auto large = with_label(set, Label::large);
   if (!large.empty()) {
     out +=
         findings_text(fmt::format("Large, but not massive, by {}:", rule_in_words(set.rule, style)),
-                      large, kShownCandidates, style);
+                      large, kShownCandidates, facts, style);
   }
   return out;
 }
 
 std::string verdict(const ScanResult& result, const TextStyle& style) {
-  if (result.findings.has_massive()) return set_text(result.findings, style);
+  if (result.findings.has_massive()) return set_text(result.findings, result.facts, style);
   std::string out =
       wrap(fmt::format("No massive activation was found by {}.{}",
                        rule_in_words(result.findings.rule, style), largest_in_words(result, style)),
            style) +
-      "\n" + set_text(result.findings, style);
+      "\n" + set_text(result.findings, result.facts, style);
   if (result.automatic) {
-    const std::string found = set_text(*result.automatic, style);
+    const std::string found = set_text(*result.automatic, result.facts, style);
     out += found.empty() ? "The auto rule finds none either.\n" : found;
   }
   if (result.candidates && !result.candidates->findings.empty()) {
     out += findings_text(
         "The largest candidates (not massive):", with_label(*result.candidates, Label::not_massive),
-        kShownCandidates, style);
+        kShownCandidates, result.facts, style);
   }
   return out;
 }

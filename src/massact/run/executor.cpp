@@ -43,7 +43,8 @@ class Execution {
         threads_(options.threads),
         precision_(effective_precision(model_, options.precision)),
         lengths_(plan.lengths()),
-        rope_(config_, lengths_),
+        rope_(plan.images() != nullptr ? RopeTables(config_, plan.grid())
+                                       : RopeTables(config_, lengths_)),
         memory_(plan_memory(plan, options)),
         hidden_(plan.streams().size()) {
     std::tie(last_block_, needs_end_) = plan.extent();
@@ -288,6 +289,7 @@ void Execution::run_end_of_piece(int stream, const Unembedding& unembedding, Dis
   const bool logits = sites.wants(SiteKind::logits);
   if (!logits && !sites.wants(SiteKind::ln_final_out)) return;
   sites.set_batch(batch);
+  const auto prefix = static_cast<std::size_t>(batch.dropped_rows);
   workspace_.normed.reserve_discarding(batch.rows * config_.width);
   const FloatMatrix normed(workspace_.normed.data(), batch.rows, config_.width);
   unembedding.normalise(hidden, normed, sites, threads_);
@@ -298,7 +300,10 @@ void Execution::run_end_of_piece(int stream, const Unembedding& unembedding, Dis
     answers.sequences = {{0, 1}};
   }
   const FloatMatrix values = Workspace::take(workspace_.mlp, answers.rows, config_.logit_count());
-  workspace_.times.measure(Stage::matmul, [&] { unembedding.project(normed, values, threads_); });
+  workspace_.times.measure(Stage::matmul, [&] {
+    unembedding.project(normed, plan_.tokens(batch.first_sequence).subspan(prefix), values,
+                        threads_);
+  });
   sites.set_batch(answers);
   sites.visit(SiteKind::logits, values);
   require_finite(values, plan_, {SiteKind::logits, -1}, stream, answers, threads_);

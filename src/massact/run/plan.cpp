@@ -62,6 +62,11 @@ Plan::Plan(Model model, std::shared_ptr<const PixelSource> images)
   streams_.push_back({"original", {}});
 }
 
+PatchGrid Plan::grid() const {
+  if (!images_) return {};
+  return model_.config().vision.grid_of(images_->height(), images_->width());
+}
+
 std::int64_t Plan::sequence_count() const {
   return images_ ? images_->count() : std::ssize(sequences_);
 }

@@ -93,6 +93,9 @@ class Plan {
   const std::vector<Tokens>& sequences() const { return sequences_; }
   /// Null for texts.
   const PixelSource* images() const { return images_.get(); }
+  /// The patches of each image; nothing for texts. A sequence's rows are the sink token's (if there
+  /// is one), vision.class_tokens, vision.registers, then the patches row by row.
+  PatchGrid grid() const;
   std::int64_t sequence_count() const;
   /// One id per row of a sequence: the token's; of an image 0, the sink token's row -1.
   std::span<const std::int32_t> tokens(std::int64_t sequence) const;

@@ -9,6 +9,7 @@
 #include "massact/edit/weight_edits.h"
 #include "massact/eval/scorer.h"
 #include "massact/study/ablate_labels.h"
+#include "massact/study/ablate_subject.h"
 #include "massact/study/ablate_variants.h"
 
 namespace massact {
@@ -48,13 +49,43 @@ double forward_passes_of(const std::vector<Variant>& variants, std::int64_t laye
   return passes;
 }
 
+// Every sequence's rows, with the prefix rows that edits will see.
+std::vector<Plan::Tokens> rows_of(const Plan& plan) {
+  std::vector<Plan::Tokens> rows;
+  for (std::int64_t i = 0; i < plan.sequence_count(); ++i) {
+    const auto tokens = plan.tokens(i);
+    rows.emplace_back(tokens.begin(), tokens.end());
+  }
+  return rows;
+}
+
+// Measures windows of texts: perplexity, multiple choice.
+class TextMeter final : public Meter {
+ public:
+  explicit TextMeter(const MeasureSet& set)
+      : set_(set), windows_(std::make_shared<const std::vector<eval::Window>>(set.windows())) {}
+
+  Plan make_plan(const Model& model) const override {
+    return {model, eval::sequences_of(*windows_)};
+  }
+  void attach(Plan& plan) override { board_ = eval::ScoreBoard::attach(plan, windows_); }
+  void keep_original() override { original_ = board_->of(0); }
+  Measures original() const override { return measures_of(set_, original_, nullptr); }
+  Measures variant(int stream) const override {
+    return measures_of(set_, board_->of(stream), &original_);
+  }
+
+ private:
+  const MeasureSet& set_;
+  std::shared_ptr<const std::vector<eval::Window>> windows_;
+  std::optional<eval::ScoreBoard> board_;
+  eval::StreamScores original_;
+};
+
 class Ablation {
  public:
-  Ablation(const Model& model, const MeasureSet& set, const AblateOptions& options,
-           Progress& progress)
-      : model_(model), set_(set), options_(options), progress_(progress) {
-    windows_ = std::make_shared<const std::vector<eval::Window>>(set.windows());
-  }
+  Ablation(const Model& model, Meter& meter, const RunOptions& options, Progress& progress)
+      : model_(model), meter_(meter), options_(options), progress_(progress) {}
 
   // Runs all variants that are forks in one pass, and those with other weights one by one.
   void run(std::vector<Variant> variants, AblateResult& result) {
@@ -67,19 +98,19 @@ class Ablation {
 
  private:
   void run_forks(std::vector<Variant>& variants, AblateResult& result) {
-    Plan plan(model_, eval::sequences_of(*windows_));
+    Plan plan = meter_.make_plan(model_);
     std::vector<Variant*> forks;
     for (Variant& variant : variants) {
       if (!variant.weights.empty()) continue;
       plan.fork(variant.row.name, std::move(variant.edits));
       forks.push_back(&variant);
     }
-    const auto board = eval::ScoreBoard::attach(plan, windows_);
-    const RunReport report = massact::run(plan, options_.run, progress_);
-    original_ = board.of(0);
+    meter_.attach(plan);
+    const RunReport report = massact::run(plan, options_, progress_);
+    meter_.keep_original();
     result.facts = facts_of(model_, report);
     VariantRow original{.name = "original", .kind = VariantKind::original};
-    original.measures = measures_of(set_, original_, nullptr);
+    original.measures = meter_.original();
     result.rows.push_back(std::move(original));
     for (std::size_t i = 0; i < forks.size(); ++i) {
       const int stream = static_cast<int>(i) + 1;
@@ -87,33 +118,33 @@ class Ablation {
       for (const Plan::Planned& planned : plan.edits()) {
         if (planned.stream == stream) row.scalars += planned.values_set;
       }
-      row.measures = measures_of(set_, board.of(stream), &original_);
+      row.measures = meter_.variant(stream);
       result.rows.push_back(std::move(row));
     }
   }
 
   void run_weights(Variant& variant, AblateResult& result) {
     const Model edited = edit::with_weight_edits(model_, variant.weights);
-    Plan plan(edited, eval::sequences_of(*windows_));
+    Plan plan = meter_.make_plan(edited);
     // Without a fork the edits of activations would have no stream: it is stream 1 then.
     int stream = 0;
     if (!variant.edits.empty()) stream = plan.fork(variant.row.name, std::move(variant.edits));
-    const auto board = eval::ScoreBoard::attach(plan, windows_);
-    massact::run(plan, options_.run, progress_);
+    meter_.attach(plan);
+    massact::run(plan, options_, progress_);
     VariantRow row = std::move(variant.row);
     for (const Plan::Planned& planned : plan.edits()) row.scalars += planned.values_set;
-    row.measures = measures_of(set_, board.of(stream), &original_);
-    // Divergences in this run are from the edited weights' own stream, not from the original.
+    row.measures = meter_.variant(stream);
+    // What is compared image by image or row by row in this run is compared with the edited
+    // weights' own stream, not with the original.
     row.measures.divergence.reset();
+    if (row.measures.images) row.measures.images->cosine.reset();
     result.rows.push_back(std::move(row));
   }
 
   const Model& model_;
-  const MeasureSet& set_;
-  const AblateOptions& options_;
+  Meter& meter_;
+  const RunOptions& options_;
   Progress& progress_;
-  std::shared_ptr<const std::vector<eval::Window>> windows_;
-  eval::StreamScores original_;
 };
 
 }  // namespace
@@ -186,7 +217,6 @@ AblateResult run_ablate(const Model& model, const MeasureSet& set, const Calibra
                         const AblateOptions& options, Progress& progress) {
   AblateResult result;
   result.split = split.split;
-  result.selector = options.selector;
   result.texts = set.texts();
   result.tasks = set.tasks();
   result.warnings = warnings_of(set);
@@ -196,29 +226,43 @@ AblateResult run_ablate(const Model& model, const MeasureSet& set, const Calibra
         "estimated on other text than they are tested on",
         split.split.overlap, split.split.calibration_windows));
   }
-  const auto sequences = eval::sequences_of(set.windows());
-  edit::EditContext context{.labels = labels_for(model, set, options),
+  TextMeter meter(set);
+  const auto find = [&] {
+    return find_targets(model, split.calibration, eval::sequences_of(set.windows()),
+                        {.rule = options.rule, .classes = options.classes, .run = options.run},
+                        progress);
+  };
+  ablate({model, meter, labels_for(model, set, options), find}, options, progress, result);
+  return result;
+}
+
+void run_variants(const Model& model, Meter& meter, std::vector<Variant> variants,
+                  const RunOptions& options, Progress& progress, AblateResult& result) {
+  Ablation(model, meter, options, progress).run(std::move(variants), result);
+}
+
+void ablate(const AblationSubject& subject, const AblateOptions& options, Progress& progress,
+            AblateResult& result) {
+  const ModelConfig& config = subject.model.config();
+  result.selector = options.selector;
+  edit::EditContext context{.labels = subject.labels,
                             .found = {},
                             .means = {},
-                            .prefix_rows = model.config().prefix_rows(),
+                            .prefix_rows = config.prefix_rows(),
                             .seed = options.seed};
   if (!options.plan || options.plan->needs_findings()) {
-    result.targets = find_targets(
-        model, split.calibration, sequences,
-        {.rule = options.rule, .classes = options.classes, .run = options.run}, progress);
+    result.targets = subject.find_targets();
     context.found = result.targets->found;
     context.means = result.targets->means;
     const auto& notes = result.targets->notes;
     result.warnings.insert(result.warnings.end(), notes.begin(), notes.end());
   }
-  Plan probe(model, sequences);  // with the prefix rows that edits will see
   auto variants =
-      options.plan
-          ? planned_variants(context, probe.sequences(), options, model.config())
-          : automatic_variants(*result.targets, context, options, model.config(), result.warnings);
-  Ablation(model, set, options, progress).run(std::move(variants), result);
+      options.plan ? planned_variants(context, rows_of(subject.meter.make_plan(subject.model)),
+                                      options, config)
+                   : automatic_variants(*result.targets, context, options, config, result.warnings);
+  run_variants(subject.model, subject.meter, std::move(variants), options.run, progress, result);
   result.verdicts = verdicts_of(result);
-  return result;
 }
 
 }  // namespace massact

@@ -10,6 +10,7 @@
 #include "massact/edit/edit_plan.h"
 #include "massact/study/ablate_targets.h"
 #include "massact/study/eval.h"
+#include "massact/study/image_facts.h"
 
 namespace massact {
 
@@ -72,7 +73,8 @@ struct AblateResult {
   SelectorKind selector = SelectorKind::found;
   std::vector<MeasureSet::Text> texts;
   std::vector<MeasureSet::Task> tasks;
-  std::vector<VariantRow> rows;  ///< the original first
+  std::optional<ImageFacts> images;  ///< of vision models, instead of texts and tasks: evaluated
+  std::vector<VariantRow> rows;      ///< the original first
   /// One sentence about all targets, one about each where it was ablated alone.
   std::vector<std::string> verdicts;
   std::vector<std::string> warnings;
@@ -99,5 +101,31 @@ CalibrationSplit split_text(const Model& model, TokenStreams streams,
 /// Scans, edits, measures. `set`: what to measure, made of the split's evaluation streams.
 AblateResult run_ablate(const Model& model, const MeasureSet& set, const CalibrationSplit& split,
                         const AblateOptions& options, Progress& progress);
+
+/// Images that calibrate and images that are evaluated.
+struct ImageSplit {
+  std::shared_ptr<const ImageFiles> calibration;
+  std::shared_ptr<const ImageFiles> evaluation;
+  std::vector<std::int64_t> labels;  ///< of `evaluation`, as classes of the head; empty: none
+  Split split;                       ///< windows are images
+};
+
+/// Every fifth image, from the first on, calibrates (so that all classes of a sorted list take
+/// part), the rest is evaluated. `labels`: of all images, or empty. Throws Error for fewer than
+/// two.
+ImageSplit split_images(const std::shared_ptr<const ImageFiles>& images,
+                        const std::vector<std::int64_t>& labels);
+
+/// `calibration` calibrates, all of `images` is evaluated; files that are in both are counted in
+/// `overlap`.
+ImageSplit split_images(const std::shared_ptr<const ImageFiles>& images,
+                        const std::vector<std::int64_t>& labels,
+                        const std::shared_ptr<const ImageFiles>& calibration);
+
+/// The same argument on images: measured by top-1 and top-5 where there are labels and a
+/// classifier, by the divergence of its prediction, and by the cosine of the features
+/// (eval/image_board.h).
+AblateResult run_ablate(const Model& model, const ImageSplit& split, const AblateOptions& options,
+                        Progress& progress);
 
 }  // namespace massact

@@ -55,35 +55,39 @@ void list_targets(Targets& targets) {
 Targets find_targets(const Model& model, const std::vector<Plan::Tokens>& calibration,
                      const std::vector<Plan::Tokens>& evaluation, const TargetOptions& options,
                      Progress& progress) {
-  const ModelConfig& config = model.config();
   std::vector<Plan::Tokens> all = calibration;
   all.insert(all.end(), evaluation.begin(), evaluation.end());
   const TokenLabels labels(all, model.has_tokenizer() ? &model.tokenizer() : nullptr,
-                           options.classes, config.prefix_rows());
+                           options.classes, model.config().prefix_rows());
   Plan plan(model, std::move(all));
+  return find_targets(plan, labels, std::ssize(calibration), options.rule, options.run, progress);
+}
+
+Targets find_targets(Plan& plan, const PositionLabels& labels, std::int64_t calibration,
+                     const Rule& rule, const RunOptions& options, Progress& progress) {
+  const ModelConfig& config = plan.model().config();
   std::vector<int> layers(static_cast<std::size_t>(config.layers) + 1);
   std::iota(layers.begin(), layers.end(), 0);
   const auto& magnitudes =
       plan.observe(sites::hidden_states(config, layers), observe::Magnitudes{});
 
   Targets targets;
-  targets.run = run(plan, options.run, progress);
-  FoundScalars scalars = find_scalars(magnitudes, options.rule, labels);
-  require(!scalars.scalars.empty(), model.name(), "expected values to ablate, got none");
+  targets.run = run(plan, options, progress);
+  FoundScalars scalars = find_scalars(magnitudes, rule, labels);
+  require(!scalars.scalars.empty(), plan.model().name(), "expected values to ablate, got none");
   targets.findings = std::move(scalars.findings);
   targets.label = scalars.label;
   targets.notes = std::move(scalars.notes);
   targets.layer = edited_layer(targets);
 
-  const auto first = std::ssize(calibration);
   std::map<int, edit::ScalarLists> found;
   std::map<int, edit::Means> means;
   for (const FoundScalar& place : scalars.scalars) {
-    if (place.sequence < first) {
+    if (place.sequence < calibration) {
       means[place.layer].add(std::string(labels.position_class(place.sequence, place.position)),
                              place.dimension, static_cast<double>(place.value));
     } else {
-      found[place.layer][place.sequence - first].push_back({place.position, place.dimension});
+      found[place.layer][place.sequence - calibration].push_back({place.position, place.dimension});
     }
   }
   for (auto& [layer, lists] : found) {
@@ -94,7 +98,7 @@ Targets find_targets(const Model& model, const std::vector<Plan::Tokens>& calibr
     targets.means[layer] = std::make_shared<const edit::Means>(std::move(entries));
   }
   for (const auto& sequence : magnitudes.layers().at(targets.layer).sequences) {
-    targets.medians[sequence.sequence - first] = sequence.median();
+    targets.medians[sequence.sequence - calibration] = sequence.median();
   }
   auto outliers = observe::outlier_dimensions(magnitudes);
   std::stable_sort(outliers.begin(), outliers.end(),

@@ -51,4 +51,9 @@ Targets find_targets(const Model& model, const std::vector<Plan::Tokens>& calibr
                      const std::vector<Plan::Tokens>& evaluation, const TargetOptions& options,
                      Progress& progress);
 
+/// The same for a plan of anything: its first `calibration` sequences calibrate, the rest is
+/// evaluated. `labels` are those of the whole plan.
+Targets find_targets(Plan& plan, const PositionLabels& labels, std::int64_t calibration,
+                     const Rule& rule, const RunOptions& options, Progress& progress);
+
 }  // namespace massact

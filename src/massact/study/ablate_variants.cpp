@@ -177,14 +177,36 @@ class Builder {
   std::vector<Variant> variants_;
 };
 
+// "moves top-1 from 75.5 to 59.8 %", or what there is without labels.
+std::string effect_on_images(const VariantRow& row, const eval::ImageMeasures& original) {
+  const eval::ImageMeasures& images = *row.measures.images;
+  if (images.top1 && original.top1) {
+    return fmt::format("moves top-1 from {:.1f} to {:.1f} %", 100.0 * original.top1->value,
+                       100.0 * images.top1->value);
+  }
+  std::string text;
+  if (row.measures.divergence) {
+    text = fmt::format("moves the prediction by a KL of {:.3g} nats (same class in {:.4g} %)",
+                       row.measures.divergence->mean_kl.value,
+                       100.0 * row.measures.divergence->top1_agreement.value);
+  }
+  if (images.cosine) {
+    text += fmt::format("{}leaves features of cosine {:.4g} with the original's",
+                        text.empty() ? "" : " and ", images.cosine->value);
+  }
+  return text.empty() ? "was not compared" : text;
+}
+
 // 41.3 -> "multiplies perplexity by 41.3"; 1.0004 -> "changes perplexity by +0.04 %".
-std::string effect(const VariantRow& row, double original_acc) {
+std::string effect(const VariantRow& row, const Measures& original) {
+  if (row.measures.images) return effect_on_images(row, *original.images);
   if (!row.measures.loss_changes.empty()) {
     const double ratio = std::exp(row.measures.loss_changes.front().value);
     if (ratio >= 1.5 || ratio < 0.67) return fmt::format("multiplies perplexity by {:.4g}", ratio);
     return fmt::format("changes perplexity by {:+.2g} %", 100.0 * (ratio - 1.0));
   }
-  return fmt::format("moves accuracy from {:.1f} to {:.1f} %", 100.0 * original_acc,
+  return fmt::format("moves accuracy from {:.1f} to {:.1f} %",
+                     100.0 * original.accuracies.front().acc.value,
                      100.0 * row.measures.accuracies.front().acc.value);
 }
 
@@ -243,27 +265,26 @@ std::vector<std::string> verdicts_of(const AblateResult& result) {
   const VariantRow* zero = row_of(result, VariantKind::zero);
   if (zero == nullptr || !result.targets) return verdicts;
   const Measures& original = result.rows.front().measures;
-  const double acc = original.accuracies.empty() ? 0.0 : original.accuracies.front().acc.value;
   const std::string_view label = name_of(result.targets->label);
   std::string text = fmt::format("Zeroing {} scalars ({} {}{}) at layer {} {}", zero->scalars,
                                  result.targets->targets.size(), label,
                                  result.targets->targets.size() == 1 ? " finding" : " findings",
-                                 zero->layer, effect(*zero, acc));
+                                 zero->layer, effect(*zero, original));
   if (const VariantRow* mean = row_of(result, VariantKind::mean)) {
-    text += fmt::format("; setting them to their mean {}", effect(*mean, acc));
+    text += fmt::format("; setting them to their mean {}", effect(*mean, original));
   }
   for (const auto kind :
        {VariantKind::random, VariantKind::near_median, VariantKind::outlier_features}) {
     const VariantRow* control = row_of(result, kind);
     if (control == nullptr) continue;
     text += fmt::format("; zeroing {} others ({}) {}", control->scalars, control->name,
-                        effect(*control, acc));
+                        effect(*control, original));
   }
   verdicts.push_back(text + ".");
   for (const VariantRow& row : result.rows) {
     if (row.kind != VariantKind::one_finding) continue;
     verdicts.push_back(fmt::format("Zeroing {} ({} scalars at layer {}) {}.", row.name, row.scalars,
-                                   row.layer, effect(row, acc)));
+                                   row.layer, effect(row, original)));
   }
   return verdicts;
 }

@@ -1,5 +1,7 @@
 #include "massact/study/bench.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <random>
 
@@ -20,6 +22,32 @@ std::vector<Plan::Tokens> random_tokens(const ModelConfig& config, const BenchOp
   return texts;
 }
 
+// Random pixels, made when they are read.
+class RandomImages final : public PixelSource {
+ public:
+  RandomImages(const VisionConfig& vision, std::int64_t count) : vision_(vision), count_(count) {}
+  std::int64_t count() const override { return count_; }
+  std::int64_t channels() const override { return vision_.channels; }
+  std::int64_t height() const override { return vision_.image_height; }
+  std::int64_t width() const override { return vision_.image_width; }
+  void read(std::int64_t index, std::span<float> pixels) const override {
+    std::minstd_rand generator(static_cast<unsigned>(index + 1));
+    std::uniform_real_distribution<float> any(-2.0f, 2.0f);
+    for (float& pixel : pixels) pixel = any(generator);
+  }
+  std::string name(std::int64_t index) const override { return fmt::format("random {}", index); }
+
+ private:
+  VisionConfig vision_;
+  std::int64_t count_;
+};
+
+Plan random_plan(const Model& model, const BenchOptions& options) {
+  const ModelConfig& config = model.config();
+  if (!config.is_vision()) return Plan(model, random_tokens(config, options));
+  return Plan(model, std::make_shared<RandomImages>(config.vision, options.sequences));
+}
+
 // Sees values and does nothing: with it, the run has something to fire.
 class Nothing final : public Observer {
  public:
@@ -29,13 +57,20 @@ class Nothing final : public Observer {
 double matmul_flops_per_token(const ModelConfig& config) {
   const std::int64_t heads = 2 * (config.heads + config.kv_heads) * config.head_size;
   const std::int64_t mlp = config.mlp_size * (config.gated_mlp ? 3 : 2);
-  return 2.0 * static_cast<double>(config.layers * config.width * (heads + mlp));
+  double flops = 2.0 * static_cast<double>(config.layers * config.width * (heads + mlp));
+  if (config.is_vision())
+    flops += 2.0 * static_cast<double>(config.vision.patch_values() * config.width);
+  return flops;
 }
 
 // Scores and weighted values: 4 operations per element of a head and pair of positions.
 double attention_flops(const ModelConfig& config, std::int64_t tokens) {
   double pairs = 0;
   for (const std::int64_t window : config.windows) {
+    if (!config.causal) {
+      pairs += static_cast<double>(tokens) * static_cast<double>(tokens);
+      continue;
+    }
     for (std::int64_t t = 1; t <= tokens; ++t) {
       pairs += static_cast<double>(window > 0 ? std::min(t, window) : t);
     }
@@ -47,7 +82,7 @@ double attention_flops(const ModelConfig& config, std::int64_t tokens) {
 
 BenchResult run_bench(const Model& model, const BenchOptions& options, Progress& progress) {
   const ModelConfig& config = model.config();
-  Plan plan(model, random_tokens(config, options));
+  Plan plan = random_plan(model, options);
   if (options.observers) {
     plan.observe(sites::resid_post(config), observe::Magnitudes{});
   } else {

@@ -10,6 +10,7 @@
 
 #include "massact/base/progress.h"
 #include "massact/eval/choices.h"
+#include "massact/eval/image_board.h"
 #include "massact/eval/perplexity.h"
 #include "massact/run/executor.h"
 #include "massact/study/token_streams.h"
@@ -77,7 +78,8 @@ struct Measures {
   std::vector<eval::Perplexity> perplexities;
   std::vector<eval::Accuracy> accuracies;
   std::optional<eval::Divergence>
-      divergence;  ///< variants only; over all texts' windows (or tasks')
+      divergence;  ///< variants only; over all texts' windows (or tasks', or images)
+  std::optional<eval::ImageMeasures> images;  ///< of vision models
 
   // Against the original, variants only.
   std::vector<eval::Estimate> loss_changes;  ///< nats per token, paired

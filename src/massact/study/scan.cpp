@@ -10,6 +10,7 @@
 #include "massact/observe/magnitudes.h"
 #include "massact/observe/window.h"
 #include "massact/study/corpus_labels.h"
+#include "massact/study/image_labels.h"
 
 namespace massact {
 namespace {
@@ -101,23 +102,21 @@ LayerRow make_row(int number, const observe::LayerMagnitudes& layer, std::size_t
   return row;
 }
 
-ScanFacts make_facts(const Model& model, const Corpus& corpus, const RunReport& report) {
+ScanFacts make_facts(const Plan& plan, const RunReport& report) {
+  const Model& model = plan.model();
   ScanFacts facts;
   facts.model = model.path().string();
   facts.family = model.config().family;
-  for (const CorpusSource& source : corpus.sources()) {
-    facts.text += (facts.text.empty() ? "" : ", ") + source.name;
-  }
-  facts.bos = corpus.adds_bos();
   facts.precision = ops::name_of(report.precision);
   facts.threads = report.threads;
   facts.layers = model.config().layers;
   facts.width = model.config().width;
-  for (const Sequence& sequence : corpus.sequences()) {
-    facts.seq_len = std::max<std::int64_t>(facts.seq_len, std::ssize(sequence.tokens));
-    facts.tokens += std::ssize(sequence.tokens);
+  for (const std::int64_t rows : plan.lengths()) {
+    const std::int64_t tokens = rows - model.config().prefix_rows();
+    facts.seq_len = std::max(facts.seq_len, tokens);
+    facts.tokens += tokens;
   }
-  facts.sequences = std::ssize(corpus.sequences());
+  facts.sequences = plan.sequence_count();
   facts.passes = report.memory.passes();
   facts.seconds = report.seconds;
   return facts;
@@ -148,6 +147,30 @@ void find(const observe::Magnitudes& magnitudes, const ScanOptions& options,
   }
 }
 
+ScanResult scan_plan(Plan& plan, const PositionLabels& labels, const ScanOptions& options,
+                     Progress& progress) {
+  const ModelConfig& config = plan.model().config();
+  const std::vector<Site> sites = sites::hidden_states(config, layers_of(options, config));
+  const auto& magnitudes = plan.observe(sites, observe::Magnitudes({.top_k = options.top_k}));
+  const auto& window = plan.observe(sites, observe::Window());
+  const observe::Routing* routing = nullptr;
+  if (config.moe.experts > 0) {
+    routing = &plan.observe(router_sites(config.moe), observe::Routing(config.moe));
+  }
+  const RunReport report = run(plan, options.run, progress);
+
+  ScanResult result;
+  result.facts = make_facts(plan, report);
+  result.warnings = report.notes;
+  for (const auto& [number, layer] : magnitudes.layers()) {
+    result.layers.push_back(make_row(number, layer, options.largest, labels));
+  }
+  find(magnitudes, options, labels, result);
+  if (routing) result.routing = routing_of(*routing, config.moe, result.best());
+  result.window = make_window(window, result.best(), plan.lengths(), labels);
+  return result;
+}
+
 }  // namespace
 
 const FindingSet& ScanResult::best() const {
@@ -160,25 +183,22 @@ ScanResult run_scan(const Model& model, const Corpus& corpus, const ScanOptions&
   std::vector<Plan::Tokens> sequences;
   for (const Sequence& sequence : corpus.sequences()) sequences.push_back(sequence.tokens);
   Plan plan(model, std::move(sequences));
-  const std::vector<Site> sites =
-      sites::hidden_states(model.config(), layers_of(options, model.config()));
-  const auto& magnitudes = plan.observe(sites, observe::Magnitudes({.top_k = options.top_k}));
-  const auto& window = plan.observe(sites, observe::Window());
-  const MoeConfig& moe = model.config().moe;
-  const observe::Routing* routing = nullptr;
-  if (moe.experts > 0) routing = &plan.observe(router_sites(moe), observe::Routing(moe));
-  const RunReport report = run(plan, options.run, progress);
-
   const CorpusLabels labels(corpus, options.classes, model.config().prefix_rows());
-  ScanResult result;
-  result.facts = make_facts(model, corpus, report);
-  result.warnings = report.notes;
-  for (const auto& [number, layer] : magnitudes.layers()) {
-    result.layers.push_back(make_row(number, layer, options.largest, labels));
+  ScanResult result = scan_plan(plan, labels, options, progress);
+  for (const CorpusSource& source : corpus.sources()) {
+    result.facts.text += (result.facts.text.empty() ? "" : ", ") + source.name;
   }
-  find(magnitudes, options, labels, result);
-  if (routing) result.routing = routing_of(*routing, moe, result.best());
-  result.window = make_window(window, result.best(), plan.lengths(), labels);
+  result.facts.bos = corpus.adds_bos();
+  return result;
+}
+
+ScanResult run_scan(const Model& model, std::shared_ptr<const ImageFiles> images,
+                    const ScanOptions& options, Progress& progress) {
+  Plan plan(model, images);
+  const ImageLabels labels(model.config(), *images);
+  ScanResult result = scan_plan(plan, labels, options, progress);
+  result.facts.images = image_facts(model.config(), *images);
+  result.facts.text = describe(*result.facts.images);
   return result;
 }
 

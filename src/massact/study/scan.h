@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "massact/base/progress.h"
 #include "massact/run/executor.h"
 #include "massact/run/finding.h"
+#include "massact/study/image_facts.h"
 #include "massact/study/scan_routing.h"
 #include "massact/study/scan_window.h"
 #include "massact/text/corpus.h"
@@ -69,11 +71,12 @@ struct OutlierFeature {
 
 /// How the run was done.
 struct ScanFacts {
-  std::string model;      ///< path as the user gave it
-  std::string family;     ///< "llama"
-  std::string text;       ///< what was read: file names, as the corpus tells them
-  bool bos = false;       ///< effective policy: a BOS before every sequence
-  std::string precision;  ///< effective: "f32", "bf16"
+  std::string model;                 ///< path as the user gave it
+  std::string family;                ///< "llama"
+  std::string text;                  ///< what was read: file names, as the corpus tells them
+  std::optional<ImageFacts> images;  ///< if that were images: each is a sequence
+  bool bos = false;                  ///< effective policy: a BOS before every sequence
+  std::string precision;             ///< effective: "f32", "bf16"
   int threads = 0;
   std::int64_t layers = 0;
   std::int64_t width = 0;
@@ -118,5 +121,10 @@ struct ScanOptions {
 /// are not finite (naming layer, site and position) and for everything a run can meet.
 ScanResult run_scan(const Model& model, const Corpus& corpus, const ScanOptions& options,
                     Progress& progress);
+
+/// The same for images: a sequence is an image, its positions are class token, registers and
+/// patches (image_labels.h).
+ScanResult run_scan(const Model& model, std::shared_ptr<const ImageFiles> images,
+                    const ScanOptions& options, Progress& progress);
 
 }  // namespace massact

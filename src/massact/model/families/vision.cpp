@@ -116,7 +116,10 @@ void add_vit_attention(const ModelConfig& model, const std::string& prefix, Weig
 
 void add_classifier(const ModelConfig& model, const std::string& source, WeightTable& table) {
   if (model.head.kind == HeadKind::none) return;
-  table.add("unembed.W_U", source + ".weight", {model.head.outputs, pooled_width(model)});
+  const bool halves =
+      model.head.pooling == Pooling::two_class_tokens;  // the other has its own head
+  table.add("unembed.W_U", source + ".weight",
+            {model.head.outputs, halves ? model.width : pooled_width(model)});
   if (model.head.bias) table.add("unembed.b_U", source + ".bias", {model.head.outputs});
 }
 

@@ -18,6 +18,7 @@ export interface ModelData {
   ablate: Ablate | null;
   explain: Explain | null;
   maps: AttentionMap[];
+  pictures: Pictures | null;
   training: TrainingRecord[];
   missing: Missing[];
 }
@@ -210,6 +211,30 @@ export interface AttentionMap {
   sequence: number;
   slot: boolean;
   probabilities: number[][];
+}
+
+/** Vectors are by token: class tokens, registers, patches row by row. */
+export interface PictureLayer {
+  layer: number;
+  norms: number[];
+  attention: number[] | null;
+}
+
+export interface Picture {
+  file: string;
+  width: number;
+  height: number;
+  /** A data: URL. */
+  image: string;
+  layers: PictureLayer[];
+}
+
+export interface Pictures extends ResultFile {
+  grid: { rows: number; columns: number };
+  class_tokens: number;
+  registers: number;
+  attention_of: string;
+  pictures: Picture[];
 }
 
 export interface TrainingRecord {

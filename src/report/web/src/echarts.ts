@@ -5,6 +5,7 @@ import { BarChart, BoxplotChart, CustomChart, HeatmapChart, LineChart, ScatterCh
 import {
   AriaComponent,
   DataZoomComponent,
+  GraphicComponent,
   GridComponent,
   LegendComponent,
   MarkLineComponent,
@@ -22,6 +23,7 @@ echarts.use([
   CanvasRenderer,
   CustomChart,
   DataZoomComponent,
+  GraphicComponent,
   Grid3DComponent,
   GridComponent,
   HeatmapChart,

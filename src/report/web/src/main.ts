@@ -5,6 +5,7 @@ import { barsSection } from "./charts/bars3d";
 import { constancySection } from "./charts/constancy";
 import { explainSection } from "./charts/explain";
 import { layersSection } from "./charts/layers";
+import { picturesSection } from "./charts/pictures";
 import { trainingSection } from "./charts/training";
 import { readReport, type Report } from "./data";
 import { append, el } from "./dom";
@@ -30,6 +31,7 @@ const kParts: Part[] = [
   { id: "ablation", name: "Ablation", make: (r) => ablationSection(r.models) },
   { id: "explain", name: "Bias", make: (r) => explainSection(r.models) },
   { id: "attention", name: "Attention", make: (r) => attentionSection(r.models) },
+  { id: "pictures", name: "Pictures", make: (r) => picturesSection(r.models) },
   { id: "training", name: "Training", make: (r) => trainingSection(r.models) },
   { id: "details", name: "Details", make: detailsSection },
 ];

@@ -56,7 +56,8 @@ function textFigure(model: ModelData): HTMLElement {
 }
 
 export function textSection(models: ModelData[]): HTMLElement | null {
-  const shown = models.filter((model) => model.scan && model.window && model.window.texts.length > 0);
+  // Patches are shown where they are: over the pictures.
+  const shown = models.filter((model) => model.scan && model.window && model.window.texts.length > 0 && !model.pictures);
   if (shown.length === 0) return null;
   return el(
     "section",

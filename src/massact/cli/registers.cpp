@@ -1,0 +1,93 @@
+// `massact registers`: what a vision model's registers hold, and whether their mean is all of it.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <optional>
+
+#include "massact/base/error.h"
+#include "massact/cli/commands.h"
+#include "massact/cli/flags.h"
+#include "massact/cli/terminal.h"
+#include "massact/report/model_hash.h"
+#include "massact/report/registers_report.h"
+#include "massact/report/result_dir.h"
+#include "massact/study/head_labels.h"
+#include "massact/study/registers.h"
+
+namespace massact {
+namespace {
+
+constexpr const char* kExamples = R"(
+Examples:
+  massact registers dinov2-with-registers-base --images photos/ --out results
+  massact registers dinov2-reg-l --images imagenet/val/ --calibration imagenet/train-10k/
+  massact registers dinov2-reg-l --images imagenet/val/ --means dinov2_reg_vitl.pth
+
+The means are written to DIR/registers.safetensors: `registers` and `cls`, [blocks, tokens, width].)";
+
+struct RegistersFlags {
+  ModelFlags model;
+  ImageFlags images;
+  RunFlags run;
+  OutputFlags output;
+  std::string calibration;
+  std::string means;
+  bool each_layer = false;
+};
+
+ImageSplit split_of(const RegistersFlags& flags, const Model& model) {
+  const auto images = flags.images.read(model, flags.run.threads);
+  const std::vector<std::int64_t> labels = head_labels(model, *images);
+  if (flags.calibration.empty()) return split_images(images, labels);
+  return split_images(images, labels,
+                      flags.images.read(model, {flags.calibration}, flags.run.threads));
+}
+
+void run_command(const RegistersFlags& flags) {
+  const Model model = flags.model.open();
+  reads_images(model, {}, flags.images);
+  const std::string hash = hash_of(model);
+  std::optional<ResultDir> directory;
+  if (!flags.output.out.empty()) directory.emplace(flags.output.out, hash, flags.output.force);
+
+  const std::unique_ptr<Progress> progress = flags.output.progress();
+  const RegistersResult result = run_registers(
+      model, split_of(flags, model),
+      {.run = flags.run.options(), .means = flags.means, .each_layer = flags.each_layer},
+      *progress);
+
+  const std::string json = registers_json_text(result, hash);
+  if (directory) {
+    directory->write(registers_files(result, json));
+    write_register_means(directory->path() / "registers.safetensors", result);
+  }
+  print(flags.output.json ? json : registers_text(result, text_style_of(STDOUT_FILENO)));
+  if (directory && !flags.output.quiet) {
+    fmt::print(stderr, "Report: {}\n", (directory->path() / "registers.json").string());
+  }
+}
+
+}  // namespace
+
+void add_registers(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand(
+      "registers",
+      "Mean of a vision model's registers before every layer, and what fixing them does");
+  auto flags = std::make_shared<RegistersFlags>();
+  flags->model.declare(*command);
+  flags->images.declare(*command);
+  command->add_option("--calibration", flags->calibration,
+                      "Images for the means (default: every fifth of --images)");
+  command->add_option("--means", flags->means,
+                      "Means to compare with and to evaluate: .safetensors of this command, or a "
+                      "PyTorch dict from block to [registers, width]");
+  command->add_flag("--each-layer", flags->each_layer, "Also fix before each layer alone");
+  flags->run.declare(*command);
+  flags->output.declare(*command);
+  command->footer(kExamples);
+  command->callback([flags, &action] { action = [flags] { run_command(*flags); }; });
+}
+
+}  // namespace massact

@@ -1,0 +1,162 @@
+#include "massact/eval/image_board.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "massact/base/error.h"
+#include "massact/model/pooling.h"
+
+namespace massact::eval {
+namespace {
+
+constexpr std::int64_t kFirstFive = 5;
+
+// How many classes are more likely than `label`.
+std::int64_t rank_of(std::int64_t label, ConstFloatMatrix logits) {
+  const float own = logits(0, label);
+  std::int64_t rank = 0;
+  for (std::int64_t c = 0; c < logits.cols; ++c) {
+    rank += logits(0, c) > own || (logits(0, c) == own && c < label);
+  }
+  return rank;
+}
+
+class Answers final : public Observer {
+ public:
+  Answers(std::shared_ptr<const std::vector<std::int64_t>> labels,
+          std::shared_ptr<ImageScores> scores)
+      : labels_(std::move(labels)), scores_(std::move(scores)) {}
+
+  void observe(const SiteView& view, Threads&) override {
+    const std::int64_t label = (*labels_)[static_cast<std::size_t>(view.sequence)];
+    const std::int64_t rank = rank_of(label, view.values);
+    scores_->top1.push_back(rank == 0 ? 1 : 0);
+    scores_->top5.push_back(rank < kFirstFive ? 1 : 0);
+  }
+
+ private:
+  std::shared_ptr<const std::vector<std::int64_t>> labels_;
+  std::shared_ptr<ImageScores> scores_;
+};
+
+// The original's features of the image that all streams are being shown.
+struct FeatureReference {
+  std::vector<double> features;
+  std::int64_t sequence = -1;
+};
+
+double cosine(const std::vector<double>& a, const std::vector<double>& b) {
+  double product = 0, squares_a = 0, squares_b = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    product += a[i] * b[i];
+    squares_a += a[i] * a[i];
+    squares_b += b[i] * b[i];
+  }
+  const double lengths = std::sqrt(squares_a) * std::sqrt(squares_b);
+  return lengths > 0 ? product / lengths : 0.0;
+}
+
+class Features final : public Observer {
+ public:
+  Features(const ModelConfig& config, std::shared_ptr<FeatureReference> original,
+           std::shared_ptr<ImageScores> scores, bool is_original)
+      : config_(config),
+        original_(std::move(original)),
+        scores_(std::move(scores)),
+        is_original_(is_original) {}
+
+  void observe(const SiteView& view, Threads&) override {
+    if (!add(view)) return;
+    if (is_original_) {
+      original_->features = features_;
+      original_->sequence = view.sequence;
+      return;
+    }
+    require(original_->sequence == view.sequence, "features",
+            "expected the original's features of the same image first");
+    scores_->cosines.push_back(cosine(features_, original_->features));
+  }
+
+ private:
+  // Heads that pool see an image in one piece; else the pieces are summed. True with the last one.
+  bool add(const SiteView& view) {
+    if (config_.head.pools()) {
+      const std::vector<float> pooled_rows = pooled(config_, view.values);
+      features_.assign(pooled_rows.begin(), pooled_rows.end());
+      return true;
+    }
+    if (rows_ == 0) features_.assign(static_cast<std::size_t>(view.values.cols), 0.0);
+    for (std::int64_t r = 0; r < view.values.rows; ++r) {
+      for (std::int64_t c = 0; c < view.values.cols; ++c) {
+        features_[static_cast<std::size_t>(c)] += view.values(r, c);
+      }
+    }
+    rows_ += view.values.rows;
+    if (rows_ < std::ssize(view.tokens)) return false;
+    rows_ = 0;  // a sum points where the mean does
+    return true;
+  }
+
+  ModelConfig config_;
+  std::shared_ptr<FeatureReference> original_;
+  std::shared_ptr<ImageScores> scores_;
+  bool is_original_;
+  std::vector<double> features_;
+  std::int64_t rows_ = 0;
+};
+
+Losses each(const std::vector<double>& values) {
+  return {values, std::vector<double>(values.size(), 1.0)};
+}
+
+}  // namespace
+
+ImageMeasures image_measures_of(const ImageScores& scores, const ImageScores* original) {
+  ImageMeasures measures;
+  if (!scores.top1.empty()) {
+    measures.top1 = mean_of(each(scores.top1));
+    measures.top5 = mean_of(each(scores.top5));
+    if (original != nullptr) {
+      measures.top1_change = paired_difference(each(scores.top1), each(original->top1));
+      measures.top5_change = paired_difference(each(scores.top5), each(original->top5));
+    }
+  }
+  if (original != nullptr && !scores.cosines.empty()) {
+    measures.cosine = mean_of(each(scores.cosines));
+    measures.least_cosine = *std::min_element(scores.cosines.begin(), scores.cosines.end());
+  }
+  return measures;
+}
+
+ImageBoard ImageBoard::attach(Plan& plan, const std::vector<std::int64_t>& labels) {
+  const ModelConfig& config = plan.model().config();
+  const bool classifies = config.head.kind == HeadKind::classes;
+  for (const std::int64_t label : labels) {
+    require(label >= 0 && label < config.logit_count(), plan.model().name(),
+            "expected labels from 0 to {}, got {}", config.logit_count() - 1, label);
+  }
+  ImageBoard board;
+  const auto given = std::make_shared<const std::vector<std::int64_t>>(labels);
+  const auto original = std::make_shared<FeatureReference>();
+  for (int stream = 0; stream < static_cast<int>(plan.streams().size()); ++stream) {
+    board.scores_.push_back(std::make_shared<ImageScores>());
+    plan.observe({{SiteKind::ln_final_out, -1}},
+                 Features(config, original, board.scores_.back(), stream == 0), stream);
+    if (classifies && !labels.empty()) {
+      plan.observe({{SiteKind::logits, -1}}, Answers(given, board.scores_.back()), stream);
+    }
+  }
+  if (classifies) {
+    const auto count = static_cast<std::size_t>(plan.sequence_count());
+    board.predictions_ = ScoreBoard::attach(
+        plan, std::make_shared<const std::vector<Window>>(std::vector<Window>(count)));
+  }
+  return board;
+}
+
+std::optional<Divergence> ImageBoard::divergence(int stream) const {
+  if (!predictions_ || stream == 0) return std::nullopt;
+  return divergence_of(predictions_->of(stream));
+}
+
+}  // namespace massact::eval

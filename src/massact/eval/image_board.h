@@ -1,0 +1,56 @@
+// Watches a vision model's head and features in the original and in its edited variants, in one
+// pass: is the right class among the first, how far are predictions and features from the
+// original's.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "massact/eval/perplexity.h"
+#include "massact/eval/scorer.h"
+#include "massact/run/plan.h"
+
+namespace massact::eval {
+
+/// What one stream says about all images.
+struct ImageScores {
+  /// By labelled image, in order: 1 if its class is the most likely one (among the five most likely
+  /// ones), else 0. Of equal logits the lower class comes first.
+  std::vector<double> top1, top5;
+  /// Of variants, by image: cosine of the features with the original's.
+  std::vector<double> cosines;
+};
+
+/// Image measures of one stream. Errors are over images; changes against the original are paired.
+struct ImageMeasures {
+  std::optional<Estimate> top1, top5;  ///< shares, if there are labels and a classifier
+  std::optional<Estimate> top1_change, top5_change;
+  std::optional<Estimate> cosine;  ///< variants only
+  double least_cosine = 1.0;
+};
+
+/// `original` null: the scores are the original's own.
+ImageMeasures image_measures_of(const ImageScores& scores, const ImageScores* original);
+
+/// Attached to every stream of a plan; read it after the run. Features are what the head reads
+/// (model/pooling.h), or the mean of all tokens behind the last norm if no head pools.
+class ImageBoard {
+ public:
+  /// Watches all streams that `plan` has by now. `labels`: by image, a class of the head (empty: no
+  /// labels). Classes are scored, and divergences taken, only of models with a classifier.
+  static ImageBoard attach(Plan& plan, const std::vector<std::int64_t>& labels);
+
+  /// By stream (0: the original).
+  const ImageScores& of(int stream) const { return *scores_.at(static_cast<std::size_t>(stream)); }
+  /// KL from the original's prediction and agreement with it; none for the original and for models
+  /// without a classifier.
+  std::optional<Divergence> divergence(int stream) const;
+
+ private:
+  std::vector<std::shared_ptr<ImageScores>> scores_;
+  std::optional<ScoreBoard> predictions_;
+};
+
+}  // namespace massact::eval

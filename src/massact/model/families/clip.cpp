@@ -1,0 +1,112 @@
+// CLIP: an image tower (a norm before the first block, a bias-free patch projection) and a text
+// tower (causal), each with a projection to the space in which they are compared. A checkpoint that
+// holds both is opened by its image tower.
+#include "massact/base/error.h"
+#include "massact/model/families/vision.h"
+#include "massact/model/family.h"
+
+namespace massact {
+namespace {
+
+// What both towers' blocks have in common.
+void read_block(const JsonObject& config, ModelConfig& model) {
+  model.norm_eps = config.get_or<float>("layer_norm_eps", 1e-5f);
+  model.activation = read_activation(config, "hidden_act", "quick_gelu");
+}
+
+// The projection: the whole model has one, a tower alone if its class says so.
+void read_projection(const JsonObject& whole, const JsonObject& tower, Pooling pooling,
+                     ModelConfig& model) {
+  const auto names = whole.get_or<std::vector<std::string>>("architectures", {});
+  const bool alone =
+      tower.get_or<std::string>("model_type", "") == whole.get<std::string>("model_type");
+  if (alone && (names.empty() || !names.front().ends_with("WithProjection"))) return;
+  model.head = {.pooling = pooling, .kind = HeadKind::embedding, .outputs = 512, .bias = false};
+  if (whole.has("projection_dim")) model.head.outputs = read_size(whole, "projection_dim", 1 << 20);
+}
+
+ModelConfig read_image_tower(const JsonObject& whole, const JsonObject& config) {
+  ModelConfig model = read_vision_sizes(config, "clip");
+  if (!config.has("patch_size")) {
+    model.vision.patch_height = model.vision.patch_width = 32;
+    count_image_tokens(model);
+  }
+  model.vision.patch_bias = false;
+  model.vision.stem_norm = true;
+  read_block(config, model);
+  read_projection(whole, config, Pooling::first_token, model);
+  return model;
+}
+
+ModelConfig read_text_tower(const JsonObject& config) {
+  SizeFields fields;
+  fields.kv_heads = fields.head_size = {};
+  fields.default_positions = 77;
+  ModelConfig model = read_sizes(config, "clip", fields);
+  model.norm = NormKind::layer;
+  model.norm_bias = true;
+  model.positions = PositionKind::learned;
+  model.gated_mlp = false;
+  model.biases = {true, true, true, true, true, true};
+  read_block(config, model);
+  model.head.kind = HeadKind::none;
+  read_projection(config, config, Pooling::end_of_text, model);
+  // Older configurations say 2, which is no token of CLIP's: the end is the largest id then.
+  const auto end = config.get_or<std::int64_t>("eos_token_id", 49407);
+  if (end != 2) model.head.end_token = end;
+  return model;
+}
+
+ModelConfig read_clip(const JsonObject& config) {
+  const auto type = config.get<std::string>("model_type");
+  if (type == "clip_text_model") return read_text_tower(config);
+  if (type == "clip_vision_model") return read_image_tower(config, config);
+  return read_image_tower(config, config.object("vision_config"));
+}
+
+void add_image_ends(const ModelConfig& model, WeightTable& table) {
+  table.prefixes = {"vision_model.", ""};
+  table.add("embed.class", "@embeddings.class_embedding", {model.width});
+  add_patches(model, "@embeddings.patch_embedding", table);
+  add_positions(model, "@embeddings.position_embedding.weight", table, true);
+  add_norm(model, "embed.ln", "@pre_layrnorm", table);
+  add_norm(model, "ln_final", "@post_layernorm", table);
+  add_classifier(model, "visual_projection", table);
+  table.ignore("text_model.*", "the text tower: a model of its own");
+  table.ignore("text_projection.weight", "the text tower's");
+}
+
+void add_text_ends(const ModelConfig& model, WeightTable& table) {
+  table.prefixes = {"text_model.", ""};
+  table.add("embed.W_E", "@embeddings.token_embedding.weight", {model.vocab, model.width});
+  table.add("pos_embed.W_pos", "@embeddings.position_embedding.weight",
+            {model.max_positions, model.width});
+  add_norm(model, "ln_final", "@final_layer_norm", table);
+  add_classifier(model, "text_projection", table);
+  table.ignore("vision_model.*", "the image tower: a model of its own");
+  table.ignore("visual_projection.weight", "the image tower's");
+}
+
+WeightTable clip_weights(const ModelConfig& model) {
+  WeightTable table;
+  if (model.is_vision()) {
+    add_image_ends(model, table);
+  } else {
+    add_text_ends(model, table);
+  }
+  add_norm(model, "blocks.*.ln1", "@encoder.layers.*.layer_norm1", table);
+  add_attention(model, "@encoder.layers.*.self_attn.", "out_proj", table);
+  add_norm(model, "blocks.*.ln2", "@encoder.layers.*.layer_norm2", table);
+  add_mlp(model, "@encoder.layers.*.mlp.fc1", "@encoder.layers.*.mlp.fc2", table);
+  table.ignore("*embeddings.position_ids", "0, 1, 2, …");
+  table.ignore("logit_scale", "multiplies the similarity of images and texts");
+  return table;
+}
+
+}  // namespace
+
+Family clip_family() {
+  return {"clip", {"clip", "clip_vision_model", "clip_text_model"}, read_clip, clip_weights};
+}
+
+}  // namespace massact

@@ -1,0 +1,140 @@
+// The ablation of vision models.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "massact/base/error.h"
+#include "massact/eval/image_board.h"
+#include "massact/study/ablate_subject.h"
+#include "massact/study/image_labels.h"
+
+namespace massact {
+namespace {
+
+constexpr std::int64_t kCalibrationStep = 5;
+
+class ImageMeter final : public Meter {
+ public:
+  explicit ImageMeter(const ImageSplit& split) : split_(split) {}
+
+  Plan make_plan(const Model& model) const override { return {model, split_.evaluation}; }
+  void attach(Plan& plan) override { board_ = eval::ImageBoard::attach(plan, split_.labels); }
+  void keep_original() override { original_ = board_->of(0); }
+  Measures original() const override {
+    Measures measures;
+    measures.images = eval::image_measures_of(original_, nullptr);
+    return measures;
+  }
+  Measures variant(int stream) const override {
+    Measures measures;
+    measures.images = eval::image_measures_of(board_->of(stream), &original_);
+    measures.divergence = board_->divergence(stream);
+    return measures;
+  }
+
+ private:
+  const ImageSplit& split_;
+  std::optional<eval::ImageBoard> board_;
+  eval::ImageScores original_;
+};
+
+// Calibration images first, then those that are evaluated, as one source.
+class Joined final : public PixelSource {
+ public:
+  explicit Joined(const ImageSplit& split) : first_(split.calibration), rest_(split.evaluation) {}
+
+  std::int64_t count() const override { return first_->count() + rest_->count(); }
+  std::int64_t channels() const override { return rest_->channels(); }
+  std::int64_t height() const override { return rest_->height(); }
+  std::int64_t width() const override { return rest_->width(); }
+  void read(std::int64_t index, std::span<float> pixels) const override {
+    const auto [source, own] = at(index);
+    source->read(own, pixels);
+  }
+  std::string name(std::int64_t index) const override {
+    const auto [source, own] = at(index);
+    return source->name(own);
+  }
+
+ private:
+  std::pair<const ImageFiles*, std::int64_t> at(std::int64_t index) const {
+    if (index < first_->count()) return {first_.get(), index};
+    return {rest_.get(), index - first_->count()};
+  }
+
+  std::shared_ptr<const ImageFiles> first_, rest_;
+};
+
+}  // namespace
+
+std::unique_ptr<Meter> image_meter(const ImageSplit& split) {
+  return std::make_unique<ImageMeter>(split);
+}
+
+ImageSplit split_images(const std::shared_ptr<const ImageFiles>& images,
+                        const std::vector<std::int64_t>& labels) {
+  const std::int64_t count = images->count();
+  require(count >= 2, images->name(0),
+          "expected at least two images, one to calibrate on and one to evaluate, got {} (or give "
+          "--calibration)",
+          count);
+  std::vector<std::int64_t> calibration, evaluation;
+  ImageSplit result;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const bool calibrates = i % kCalibrationStep == 0;
+    (calibrates ? calibration : evaluation).push_back(i);
+    if (!calibrates && !labels.empty()) {
+      result.labels.push_back(labels[static_cast<std::size_t>(i)]);
+    }
+  }
+  result.calibration = images->subset(calibration);
+  result.evaluation = images->subset(evaluation);
+  result.split.calibration =
+      fmt::format("every fifth of {} images, {} in all", count, calibration.size());
+  result.split.evaluation = fmt::format("the other {}", evaluation.size());
+  result.split.calibration_windows = std::ssize(calibration);
+  return result;
+}
+
+ImageSplit split_images(const std::shared_ptr<const ImageFiles>& images,
+                        const std::vector<std::int64_t>& labels,
+                        const std::shared_ptr<const ImageFiles>& calibration) {
+  std::set<std::string> evaluated;
+  for (std::int64_t i = 0; i < images->count(); ++i) evaluated.insert(images->name(i));
+  ImageSplit result{calibration, images, labels, {}};
+  for (std::int64_t i = 0; i < calibration->count(); ++i) {
+    result.split.overlap += evaluated.contains(calibration->name(i));
+  }
+  result.split.calibration = fmt::format("{} images of --calibration", calibration->count());
+  result.split.evaluation = fmt::format("all {}", images->count());
+  result.split.calibration_windows = calibration->count();
+  return result;
+}
+
+AblateResult run_ablate(const Model& model, const ImageSplit& split, const AblateOptions& options,
+                        Progress& progress) {
+  AblateResult result;
+  result.split = split.split;
+  result.images = image_facts(model.config(), *split.evaluation);
+  const auto joined = std::make_shared<const Joined>(split);
+  Plan probe(model, joined);
+  result.split.calibration_tokens = probe.lengths().front() * split.calibration->count();
+  if (split.split.overlap > 0) {
+    result.warnings.push_back(fmt::format(
+        "{} of {} calibration images are also evaluated: means are then not estimated on other "
+        "images than they are tested on",
+        split.split.overlap, split.split.calibration_windows));
+  }
+  const auto meter = image_meter(split);
+  const auto labels = std::make_shared<const ImageLabels>(model.config(), *split.evaluation);
+  const auto find = [&] {
+    Plan plan(model, joined);
+    return find_targets(plan, *labels, split.calibration->count(), options.rule, options.run,
+                        progress);
+  };
+  ablate({model, *meter, labels, find}, options, progress, result);
+  return result;
+}
+
+}  // namespace massact
