@@ -21,7 +21,7 @@ packages_of() {
     test) echo "libgtest-dev libgmock-dev"
           have chromium || echo "chromium" ;;
     check) echo "clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev" ;;
-    train) echo "libtorch-dev libgloo-dev libopenblas0-pthread libpng-dev" ;;
+    train) echo "libtorch-dev libgloo-dev libopenblas0-pthread" ;;
     bench) echo "libbenchmark-dev" ;;
     *) echo "install-deps: unknown group '$1' (build report test check train bench)" >&2; exit 2 ;;
   esac

@@ -25,6 +25,30 @@ Preset mini(std::string name, Architecture architecture, Attention attention) {
   return preset;
 }
 
+/// The vision models, found in the same way (docs/vision.md): twins with and without registers.
+Preset mini_vit(std::string name, std::int64_t registers) {
+  Preset preset;
+  preset.purpose = fmt::format("a shipped model: vit, {} registers", registers);
+  preset.name = std::move(name);
+  preset.model.architecture = Architecture::vit;
+  preset.model.width = 64;
+  preset.model.heads = 4;
+  preset.model.mlp = 256;
+  preset.model.registers = registers;
+  settle(preset.model);
+  preset.train.bf16 = true;
+  preset.train.steps = 10000;
+  preset.train.batch = 16;
+  preset.train.lr = 3e-3;
+  preset.train.min_lr = 3e-4;
+  preset.train.warmup = 300;
+  preset.train.weight_decay = 0.5;
+  preset.train.eval_sequences = 512;
+  preset.train.eval_interval = 250;
+  preset.train.checkpoint_interval = 500;
+  return preset;
+}
+
 Preset smoke() {
   Preset preset;
   preset.name = kSmokePreset;
@@ -49,6 +73,8 @@ const std::vector<Preset>& presets() {
       mini("mini-llama-eab", Architecture::llama, Attention::eab),
       mini("mini-gpt2", Architecture::gpt2, Attention::standard),
       mini("mini-gpt2-eab", Architecture::gpt2, Attention::eab),
+      mini_vit("mini-vit", 0),
+      mini_vit("mini-vit-reg", 4),
   };
   return all;
 }

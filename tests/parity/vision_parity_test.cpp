@@ -9,6 +9,7 @@
 #include "massact/base/error.h"
 #include "parity/collect.h"
 #include "parity/compare.h"
+#include "parity/images.h"
 
 namespace massact {
 namespace {
@@ -17,31 +18,13 @@ using namespace testing_support;
 using testing::HasSubstr;
 namespace fs = std::filesystem;
 
-// The images "img{n}/pixels" of a golden file that have one size.
-class GoldenImages final : public PixelSource {
- public:
-  explicit GoldenImages(std::vector<Tensor> images) : images_(std::move(images)) {}
-  std::int64_t count() const override { return std::ssize(images_); }
-  std::int64_t channels() const override { return images_.front().shape()[0]; }
-  std::int64_t height() const override { return images_.front().shape()[1]; }
-  std::int64_t width() const override { return images_.front().shape()[2]; }
-  void read(std::int64_t index, std::span<float> pixels) const override {
-    const auto values = images_.at(static_cast<std::size_t>(index)).floats();
-    ASSERT_EQ(values.size(), pixels.size());
-    std::copy(values.begin(), values.end(), pixels.begin());
-  }
-  std::string name(std::int64_t index) const override { return "image " + std::to_string(index); }
-
- private:
-  std::vector<Tensor> images_;
-};
-
 // Images of one size, and their numbers in the golden file.
 struct SizeGroup {
   std::shared_ptr<const PixelSource> images;
   std::vector<std::int64_t> numbers;
 };
 
+// The images "img{n}/pixels" of a golden file.
 std::vector<SizeGroup> read_images(const WeightSource& golden) {
   std::map<std::vector<std::int64_t>, std::pair<std::vector<Tensor>, std::vector<std::int64_t>>>
       by_size;

@@ -2,7 +2,8 @@
 // the two sides cannot share a process):
 //   train_logits_oracle random ARCHITECTURE OUT   random models of every variant: OUT/VARIANT
 //   train_logits_oracle model DIR OUT             a model that is there
-// In OUT, VARIANT.safetensors (or model.safetensors) holds "tokens" and "logits" of one text.
+// In OUT, VARIANT.safetensors (or model.safetensors) holds "tokens" and "logits" of one text, or
+// "pixels" and "logits" of one image.
 #include <ATen/CPUGeneratorImpl.h>
 
 #include <cstdio>
@@ -27,6 +28,10 @@ void write_oracle(const fs::path& model_dir, const fs::path& out) {
   const Model model = load_model(model_dir);
   const auto& config = model.config();
   at::Generator generator = at::detail::createCPUGenerator(5);
+  if (config.architecture == Architecture::vit) {
+    const at::Tensor pixels = at::randn({1, 3, config.image_size, config.image_size}, generator);
+    return save_tensors(out, {{"pixels", pixels[0]}, {"logits", model.logits(pixels)}});
+  }
   const at::Tensor tokens =
       at::randint(0, config.vocab, {1, std::min(kTokens, config.context)}, generator, at::kLong);
   save_tensors(out, {{"tokens", tokens[0].to(at::kFloat)}, {"logits", model.logits(tokens)[0]}});
@@ -34,7 +39,9 @@ void write_oracle(const fs::path& model_dir, const fs::path& out) {
 
 /// Two blocks with sizes that divide nothing evenly, and parameters large enough that everything a
 /// variant adds shows in the logits: fresh ones hardly differ between variants.
-void save_random_model(Architecture architecture, Attention attention, const fs::path& dir) {
+void save_random_model(Architecture architecture, Attention attention, std::int64_t registers,
+                       const fs::path& dir) {
+  const bool vit = architecture == Architecture::vit;
   ModelConfig c;
   c.architecture = architecture;
   c.attention = attention;
@@ -42,10 +49,14 @@ void save_random_model(Architecture architecture, Attention attention, const fs:
   c.heads = 6;
   c.kv_heads = architecture == Architecture::gpt2 ? 6 : 3;
   c.width = 60;
-  c.mlp = 91;
-  c.vocab = 131;
+  c.mlp = vit ? 180 : 91;
+  c.vocab = vit ? 3 : 131;
   c.context = 24;
-  c.tied = architecture == Architecture::gpt2;
+  c.image_size = 20;
+  c.patch = 5;
+  c.registers = registers;
+  if (vit) c.labels = {"ant", "bee", "cat"};
+  settle(c);
   c.clip_gamma = -0.1;
   c.clip_eta = 1.05;
   Model model(c, 7);
@@ -59,10 +70,13 @@ void save_random_model(Architecture architecture, Attention attention, const fs:
 void run(const std::string& kind, const std::string& what, const fs::path& out) {
   if (kind == "model") return write_oracle(what, out / "model.safetensors");
   const Architecture architecture = parse_architecture(what, "ARCHITECTURE");
-  for (const auto attention : attention_variants(Architecture::llama)) {
-    const std::string name = to_string(attention);
-    save_random_model(architecture, attention, out / name);
-    write_oracle(out / name, out / (name + ".safetensors"));
+  for (const auto attention : attention_variants(architecture)) {
+    for (const std::int64_t registers : {0, 3}) {
+      if (registers > 0 && architecture != Architecture::vit) continue;
+      const std::string name = to_string(attention) + (registers > 0 ? "-registers" : "");
+      save_random_model(architecture, attention, registers, out / name);
+      write_oracle(out / name, out / (name + ".safetensors"));
+    }
   }
 }
 
