@@ -86,6 +86,9 @@ TIMM = {
     "timm-dinov2": ("vit_giant_patch14_dinov2", dict(num_classes=0), [(17, 17), (26, 16)]),
     "timm-dinov2-reg": ("vit_base_patch14_reg4_dinov2", dict(num_classes=0, reg_tokens=3),
                         [(17, 17), (26, 16)]),
+    # Renamed to Meta's own names and saved with torch.save; the class token has a position there.
+    "dinov2-official": ("vit_giant_patch14_reg4_dinov2",
+                        dict(num_classes=0, reg_tokens=2), [(17, 17)]),
 }  # fmt: skip
 
 
@@ -121,6 +124,41 @@ def save_timm(name, folder, generator):
                   pretrained_cfg=dict(input_size=[3, 17, 17], num_classes=model.num_classes))  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     return sizes
+
+
+def rename_as_meta(folder, generator):
+    position = torch.randn(1, 1, TINY["embed_dim"], generator=generator)  # timm's is merged into the token
+    names = {"reg_token": "register_tokens", "mlp.fc1": "mlp.w12", "mlp.fc2": "mlp.w3"}
+    tensors = {"mask_token": torch.zeros(1, TINY["embed_dim"])}
+    for name, tensor in load_file(folder / "model.safetensors").items():
+        for timms, metas in names.items():
+            name = name.replace(timms, metas)
+        tensors[name] = tensor
+    tensors["cls_token"] = tensors["cls_token"] - position
+    tensors["pos_embed"] = torch.cat([position, tensors["pos_embed"]], 1)
+    torch.save(tensors, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    config = json.loads((folder / "config.json").read_text())
+    config["model_args"]["no_embed_class"] = False
+    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    values = load_file(folder / "sites.safetensors")
+    values["img0/hook_embed"][0] -= position[0, 0]
+    values["img0/hook_pos_embed"][0] += position[0, 0]
+    save_file(values, folder / "sites.safetensors")
+
+
+def make_positions(folder):
+    """Bicubic resampling as PyTorch does it, without and with antialiasing, to smaller and larger grids."""
+    generator, tensors = torch.Generator().manual_seed(0), {}
+    for n, (source, target) in enumerate([((5, 4), (7, 3)), ((6, 7), (2, 15)), ((3, 3), (3, 3))]):
+        table = torch.randn((1, 6, *source), generator=generator)
+        rows = lambda x: x[0].permute(1, 2, 0).contiguous()
+        tensors[f"{n}/table"] = rows(table)
+        for name, antialias in (("plain", False), ("antialias", True)):
+            tensors[f"{n}/{name}"] = rows(torch.nn.functional.interpolate(
+                table, size=target, mode="bicubic", align_corners=False, antialias=antialias))  # fmt: skip
+    folder.mkdir(exist_ok=True)
+    save_file(tensors, folder / "positions.safetensors")
 
 
 def load_timm(name, folder, size):
@@ -160,7 +198,8 @@ def make(name, out):
     shutil.rmtree(folder, ignore_errors=True)
     if name in TIMM:
         sizes = save_timm(name, folder, generator)
-        return save_sites(name, folder, sizes, lambda size: load_timm(name, folder, size), generator)
+        save_sites(name, folder, sizes, lambda size: load_timm(name, folder, size), generator)
+        return rename_as_meta(folder, generator) if name == "dinov2-official" else None
     if name in TOWERS:
         return make_towers(name, folder, generator)
     kind, config, image_sizes = TABLE[name]
@@ -212,6 +251,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, default=VISION)
     parser.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()
+    make_positions(arguments.out.parent / "positions")
     for name in arguments.names or [*TABLE, *TIMM, *TOWERS]:
         make(name, arguments.out)
 

@@ -101,9 +101,8 @@ void declare_steps(CLI::App& command, ExplainFlags& flags) {
       ->capture_default_str();
   command
       .add_option("--sink-length", flags.options.sink_length,
-                  "... of the first so many tokens of a sequence")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
+                  "... of the first so many tokens of a sequence (default: 64; images: all)")
+      ->check(CLI::Range(1, 1 << 20));
   command
       .add_option("--spike", flags.options.spike,
                   "Super weights: input and output of the down projection beyond this")
@@ -123,6 +122,9 @@ void declare_steps(CLI::App& command, ExplainFlags& flags) {
 
 ExplainResult explain(const Model& model, const ExplainFlags& flags, Progress& progress) {
   const ExplainOptions options = options_of(flags);
+  if (reads_images(model, flags.text, flags.images)) {
+    return run_explain(model, flags.images.read(model, flags.run.threads), options, progress);
+  }
   return run_explain(model, flags.text.read(model), options, progress);
 }
 
@@ -132,6 +134,7 @@ void add_explain(CLI::App& app, Action& action) {
   auto flags = std::make_shared<ExplainFlags>();
   flags->model.declare(*command);
   flags->text.declare(*command);
+  flags->images.declare(*command);
   declare_steps(*command, *flags);
   flags->run.declare(*command);
   flags->output.declare(*command);

@@ -12,6 +12,7 @@ namespace massact {
 struct ExplainFlags {
   ModelFlags model;
   TextFlags text;
+  ImageFlags images;
   RunFlags run;
   OutputFlags output;
   std::string rule = "strict";
@@ -21,7 +22,7 @@ struct ExplainFlags {
   ExplainOptions options;
 };
 
-/// Reads the text and explains.
+/// Reads the text or the images and explains.
 ExplainResult explain(const Model& model, const ExplainFlags& flags, Progress& progress);
 
 }  // namespace massact

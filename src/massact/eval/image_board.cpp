@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "massact/base/error.h"
 #include "massact/model/pooling.h"
@@ -39,8 +40,13 @@ class Answers final : public Observer {
   std::shared_ptr<ImageScores> scores_;
 };
 
-// The original's features of the image that all streams are being shown.
+// What the streams share: how features are read, and the original's of the image that all of them
+// are being shown.
 struct FeatureReference {
+  explicit FeatureReference(Model model_) : model(std::move(model_)) {}
+
+  Model model;
+  std::optional<Pooler> pooler;  // made when the first image arrives
   std::vector<double> features;
   std::int64_t sequence = -1;
 };
@@ -56,17 +62,15 @@ double cosine(const std::vector<double>& a, const std::vector<double>& b) {
   return lengths > 0 ? product / lengths : 0.0;
 }
 
+// Watches the site that `feature_site` names.
 class Features final : public Observer {
  public:
-  Features(const ModelConfig& config, std::shared_ptr<FeatureReference> original,
-           std::shared_ptr<ImageScores> scores, bool is_original)
-      : config_(config),
-        original_(std::move(original)),
-        scores_(std::move(scores)),
-        is_original_(is_original) {}
+  Features(std::shared_ptr<FeatureReference> original, std::shared_ptr<ImageScores> scores,
+           bool is_original)
+      : original_(std::move(original)), scores_(std::move(scores)), is_original_(is_original) {}
 
-  void observe(const SiteView& view, Threads&) override {
-    if (!add(view)) return;
+  void observe(const SiteView& view, Threads& threads) override {
+    if (!add(view, threads)) return;
     if (is_original_) {
       original_->features = features_;
       original_->sequence = view.sequence;
@@ -79,10 +83,16 @@ class Features final : public Observer {
 
  private:
   // Heads that pool see an image in one piece; else the pieces are summed. True with the last one.
-  bool add(const SiteView& view) {
-    if (config_.head.pools()) {
-      const std::vector<float> pooled_rows = pooled(config_, view.values);
-      features_.assign(pooled_rows.begin(), pooled_rows.end());
+  bool add(const SiteView& view, Threads& threads) {
+    if (view.site.kind == SiteKind::logits) {
+      features_.assign(view.values.row(0), view.values.row(0) + view.values.cols);
+      return true;
+    }
+    if (original_->model.config().head.pools()) {
+      auto& pooler = original_->pooler;
+      if (!pooler) pooler.emplace(original_->model, ops::Precision::f32, threads);
+      const std::vector<float> row = pooler->pool(view.values, view.tokens, threads);
+      features_.assign(row.begin(), row.end());
       return true;
     }
     if (rows_ == 0) features_.assign(static_cast<std::size_t>(view.values.cols), 0.0);
@@ -97,13 +107,18 @@ class Features final : public Observer {
     return true;
   }
 
-  ModelConfig config_;
   std::shared_ptr<FeatureReference> original_;
   std::shared_ptr<ImageScores> scores_;
   bool is_original_;
   std::vector<double> features_;
   std::int64_t rows_ = 0;
 };
+
+// An embedding is the features; a classifier hides them, one step before.
+Site feature_site(const ModelConfig& config) {
+  const bool embedding = config.head.kind == HeadKind::embedding;
+  return {embedding ? SiteKind::logits : SiteKind::ln_final_out, -1};
+}
 
 Losses each(const std::vector<double>& values) {
   return {values, std::vector<double>(values.size(), 1.0)};
@@ -137,11 +152,11 @@ ImageBoard ImageBoard::attach(Plan& plan, const std::vector<std::int64_t>& label
   }
   ImageBoard board;
   const auto given = std::make_shared<const std::vector<std::int64_t>>(labels);
-  const auto original = std::make_shared<FeatureReference>();
+  const auto original = std::make_shared<FeatureReference>(plan.model());
   for (int stream = 0; stream < static_cast<int>(plan.streams().size()); ++stream) {
     board.scores_.push_back(std::make_shared<ImageScores>());
-    plan.observe({{SiteKind::ln_final_out, -1}},
-                 Features(config, original, board.scores_.back(), stream == 0), stream);
+    plan.observe({feature_site(config)}, Features(original, board.scores_.back(), stream == 0),
+                 stream);
     if (classifies && !labels.empty()) {
       plan.observe({{SiteKind::logits, -1}}, Answers(given, board.scores_.back()), stream);
     }

@@ -34,8 +34,9 @@ struct ImageMeasures {
 /// `original` null: the scores are the original's own.
 ImageMeasures image_measures_of(const ImageScores& scores, const ImageScores* original);
 
-/// Attached to every stream of a plan; read it after the run. Features are what the head reads
-/// (model/pooling.h), or the mean of all tokens behind the last norm if no head pools.
+/// Attached to every stream of a plan; read it after the run. Features are a model's embedding,
+/// else what its classifier reads (model/pooling.h), else the mean of all tokens behind the last
+/// norm.
 class ImageBoard {
  public:
   /// Watches all streams that `plan` has by now. `labels`: by image, a class of the head (empty: no

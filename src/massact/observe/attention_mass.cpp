@@ -74,8 +74,8 @@ void add_sinks(const Sequence& s, std::int64_t head, HeadMass& mass) {
   const std::int64_t length = std::min(s.options.length, s.view.rows.count);
   for (std::size_t k = 0; k < kAlphas && static_cast<std::int64_t>(k) < length; ++k) {
     const auto key = static_cast<std::int64_t>(k);
-    const double alpha =
-        s.view.sums.prefix_sums[s.at(head, key)] / static_cast<double>(length - key);
+    const std::int64_t queries = s.view.options.causal ? length - key : length;
+    const double alpha = s.view.sums.prefix_sums[s.at(head, key)] / static_cast<double>(queries);
     mass.alpha[k] += alpha;
     ++mass.alpha_count[k];
     if (alpha > s.options.epsilon) ++mass.sink_count[k];

@@ -159,15 +159,18 @@ const float* Origin::row_of(const Rows& rows, SiteKind kind, std::int64_t positi
   return row == site->second.end() ? nullptr : row->second.data();
 }
 
-// What a norm behind a branch (Gemma 2, OLMo 2: RMS norms) multiplies every term with; 1 without.
-double Origin::branch_scale(int block, const char* norm, SiteKind scale_site,
-                            const OriginTarget& target, const Rows& rows) const {
-  const float* divisor = row_of(rows, scale_site, target.position);
+// What a norm behind a branch (Gemma 2, OLMo 2: RMS norms) or LayerScale multiplies every term
+// with; 1 without.
+double Origin::branch_scale(int block, const BranchEnd& end, const OriginTarget& target,
+                            const Rows& rows) const {
+  const auto dimension = static_cast<std::size_t>(target.dimension);
+  const std::vector<float> layer_scale = lines_.vector(weight_name(block, end.layer_scale));
+  if (!layer_scale.empty()) return layer_scale.at(dimension);
+  const float* divisor = row_of(rows, end.norm_scale, target.position);
   if (divisor == nullptr) return 1.0;
-  const std::vector<float> weight = lines_.vector(weight_name(block, norm));
+  const std::vector<float> weight = lines_.vector(weight_name(block, end.norm));
   const double offset = lines_.config().norm_weight_offset;
-  const double factor =
-      weight.empty() ? 1.0 : offset + weight.at(static_cast<std::size_t>(target.dimension));
+  const double factor = weight.empty() ? 1.0 : offset + weight.at(dimension);
   return factor / static_cast<double>(divisor[0]);
 }
 
@@ -216,7 +219,8 @@ void Origin::detail_mlp(int block, const OriginTarget& target, const Rows& rows,
     sum += detail->contribution(n);
     largest = std::max(largest, std::abs(detail->contribution(n)));
   }
-  detail->scale = branch_scale(block, "ln2_post.w", SiteKind::ln2_post_scale, target, rows);
+  detail->scale = branch_scale(block, {"mlp.layer_scale", "ln2_post.w", SiteKind::ln2_post_scale},
+                               target, rows);
   detail->bias *= detail->scale;
   detail->closure = closure_of(step.mlp, sum * detail->scale, largest * std::abs(detail->scale));
   detail_inputs(block, target, rows, *detail);
@@ -274,7 +278,8 @@ void Origin::detail_heads(int block, const OriginTarget& target, const Rows& row
     head.contribution = dot(z + h * c);
     const std::vector<float>& p = patterns->second.at(h);
     double known = 0, head_largest = 0;
-    for (std::int64_t j = 0; j <= target.position; ++j) {
+    const std::int64_t seen = config.causal ? target.position + 1 : std::ssize(p) - slots;
+    for (std::int64_t j = 0; j < seen; ++j) {
       const float* v = rows.values.data() + (j * config.kv_heads + h / shared) * c;
       head.sources.push_back(static_cast<double>(p[static_cast<std::size_t>(slots + j)]) * dot(v));
       known += head.sources.back();
@@ -300,7 +305,8 @@ void Origin::detail_heads(int block, const OriginTarget& target, const Rows& row
     largest = std::max(largest, std::abs(head.contribution));
     detail->heads.push_back(std::move(head));
   }
-  detail->scale = branch_scale(block, "ln1_post.w", SiteKind::ln1_post_scale, target, rows);
+  detail->scale = branch_scale(block, {"attn.layer_scale", "ln1_post.w", SiteKind::ln1_post_scale},
+                               target, rows);
   detail->bias *= detail->scale;
   for (HeadsDetail::Head& head : detail->heads) {
     head.contribution *= detail->scale;

@@ -50,7 +50,7 @@ struct MlpDetail {
 struct HeadsDetail {
   struct Head {
     double contribution = 0.0;
-    std::vector<double> sources;  ///< [position + 1] by source position
+    std::vector<double> sources;  ///< by source position: [position + 1], of images [T]
     double slot = 0.0;            ///< the part of the slot (or of a value bias)
   };
   std::vector<Head> heads;
@@ -105,7 +105,13 @@ class Origin final : public Observer {
   void detail_inputs(int block, const OriginTarget& target, const Rows& rows, MlpDetail& detail);
   void detail_heads(int block, const OriginTarget& target, const Rows& rows, OriginStep& step);
   const float* row_of(const Rows& rows, SiteKind kind, std::int64_t position) const;
-  double branch_scale(int block, const char* norm, SiteKind scale_site, const OriginTarget& target,
+  // What may scale a branch's output, by name within a block.
+  struct BranchEnd {
+    const char* layer_scale;
+    const char* norm;
+    SiteKind norm_scale;
+  };
+  double branch_scale(int block, const BranchEnd& end, const OriginTarget& target,
                       const Rows& rows) const;
 
   std::shared_ptr<Shared> shared_;

@@ -3,6 +3,7 @@
 #include "massact/report/eval_json.h"
 #include "massact/report/explain_maps.h"
 #include "massact/report/explain_report.h"
+#include "massact/report/image_json.h"
 #include "massact/report/origin.h"
 #include "massact/report/version.h"
 
@@ -274,11 +275,17 @@ Json model_json(const ExplainResult& result, std::string_view hash) {
 
 Json run_json(const ExplainResult& result) {
   const ScanFacts& facts = result.facts;
-  return {{"text", facts.text},       {"bos", facts.bos},
-          {"seq_len", facts.seq_len}, {"sequences", facts.sequences},
-          {"tokens", facts.tokens},   {"precision", facts.precision},
-          {"threads", facts.threads}, {"passes", facts.passes},
-          {"seconds", facts.seconds}, {"extra_passes", result.extra_passes}};
+  return {{"text", facts.text},
+          {"bos", facts.bos},
+          {"seq_len", facts.seq_len},
+          {"sequences", facts.sequences},
+          {"tokens", facts.tokens},
+          {"precision", facts.precision},
+          {"threads", facts.threads},
+          {"passes", facts.passes},
+          {"seconds", facts.seconds},
+          {"extra_passes", result.extra_passes},
+          {"images", images_json(facts.images)}};
 }
 
 }  // namespace

@@ -45,12 +45,15 @@ class Page {
 
 void add_heading(const ExplainResult& result, Page& page) {
   const ScanFacts& facts = result.facts;
+  const std::string read =
+      facts.images ? fmt::format("{} x {} tokens of images ({})", facts.sequences, facts.seq_len,
+                                 page.safe(facts.text))
+                   : fmt::format("{} x {} tokens of {}, BOS {}", facts.sequences, facts.seq_len,
+                                 page.safe(facts.text), facts.bos ? "yes" : "no");
   page.paragraph(fmt::format(
-      "{} ({}, {} layers, width {}, {} heads in {} groups of keys), {} x {} tokens of {}, BOS {}, "
-      "{}, {}",
+      "{} ({}, {} layers, width {}, {} heads in {} groups of keys), {}, {}, {}",
       page.safe(facts.model), facts.family, facts.layers, facts.width, result.config.heads,
-      result.config.kv_heads, facts.sequences, facts.seq_len, page.safe(facts.text),
-      facts.bos ? "yes" : "no", facts.precision, format_seconds(facts.seconds)));
+      result.config.kv_heads, read, facts.precision, format_seconds(facts.seconds)));
 }
 
 void add_found(const ExplainResult& result, Page& page) {
@@ -293,14 +296,28 @@ std::string strongest_heads(const ExplainResult& result, std::string_view group)
   return join_words(parts);
 }
 
+// What attention goes to, beside tokens as such.
+struct MainGroup {
+  std::string_view name, in_words;
+};
+
+MainGroup main_group(const ExplainResult& result) {
+  if (result.config.has_slot()) return {"slot", "the slot (k', v')"};
+  if (!result.facts.images) return {"start", "the start token"};
+  if (result.facts.images->registers > 0) return {"register", "the registers"};
+  if (result.facts.images->class_tokens > 0) return {"cls", "the class token"};
+  return {"massive", "the tokens that are explained"};
+}
+
 void add_sinks(const ExplainResult& result, Page& page) {
   page.title("3. Where attention goes");
   const bool slot = result.config.has_slot();
   if (!result.sink_metric.empty()) {
     page.paragraph(fmt::format(
-        "Sink metric (epsilon {}, T {}): in {:.1f} % of (sequence, layer, head) the queries give "
+        "Sink metric (epsilon {}, T {}): in {:.1f} % of ({}, layer, head) the queries give "
         "the first token more than epsilon on average{}.",
         result.epsilon, result.sink_length, result.sink_metric.front(),
+        result.facts.images ? "image" : "sequence",
         result.sink_metric.size() > 1
             ? fmt::format("; the second token: {:.1f} %", result.sink_metric[1])
             : ""));
@@ -312,14 +329,17 @@ void add_sinks(const ExplainResult& result, Page& page) {
         *result.appearance, percent(result.before->massive_class_probability), result.before->sink,
         percent(result.after->massive_class_probability), result.after->sink));
   }
-  const std::string_view main_group = slot ? "slot" : "start";
-  page.paragraph(fmt::format("Most to the {}: {}.", slot ? "slot (k', v')" : "start token",
-                             strongest_heads(result, main_group)));
+  const MainGroup most = main_group(result);
+  page.paragraph(fmt::format("Most to {}: {}.", most.in_words, strongest_heads(result, most.name)));
   page.paragraph(
       "Mean probability (attn.hook_pattern) that a query gives to all tokens of a class, "
       "over heads:");
-  std::vector<std::vector<std::string>> rows = {
-      {"layer", "sinks", "start", "first_delimiter", "delimiter", "weak", "other", "massive"}};
+  std::vector<std::vector<std::string>> rows = {{"layer", "sinks"}};
+  const std::vector<const char*> groups =
+      result.facts.images ? std::vector<const char*>{"cls", "register", "patch", "massive"}
+                          : std::vector<const char*>{"start", "first_delimiter", "delimiter",
+                                                     "weak",  "other",           "massive"};
+  for (const char* name : groups) rows.front().emplace_back(name);
   if (slot) rows.front().emplace_back("slot");
   for (const char* name : {"first 4", "first 8", "entropy"}) rows.front().emplace_back(name);
   for (const SinkLayer& layer : result.sinks) {

@@ -11,6 +11,7 @@
 #include "massact/observe/magnitudes.h"
 #include "massact/study/explain_parts.h"
 #include "massact/study/found_scalars.h"
+#include "massact/study/image_labels.h"
 
 namespace massact {
 namespace explain {
@@ -18,6 +19,7 @@ namespace {
 
 constexpr std::size_t kMostFindings = 16;
 constexpr std::int64_t kFewestTestTokens = 128;
+constexpr std::int64_t kSinkLength = 64;  // of texts, as in sail-sg/Attention-Sink
 
 std::vector<Site> block_sites(const ModelConfig& config, std::span<const SiteKind> kinds) {
   std::vector<Site> sites;
@@ -38,7 +40,7 @@ std::vector<int> all_layers(const ModelConfig& config) {
 // A run over all sequences with everything watched that needs no targets. The observers live in the
 // plan.
 struct Sweep {
-  explicit Sweep(const Context& context) : plan(context.model, context.sequences) {}
+  explicit Sweep(const Context& context) : plan(context.plan()) {}
 
   Plan plan;
   const observe::Magnitudes* magnitudes = nullptr;
@@ -62,7 +64,7 @@ void watch_attention(const Context& context, std::shared_ptr<const observe::Mass
       blocks, observe::AttentionMass({.massive = massive,
                                       .labels = context.labels,
                                       .epsilon = context.options.epsilon,
-                                      .length = context.options.sink_length,
+                                      .length = context.sink_length,
                                       .calibration_end = context.calibration_end}));
   sweep.path = &sweep.plan.observe(
       block_sites(config, observe::kPathSites),
@@ -86,7 +88,7 @@ observe::TokenLists lists_of(const FoundScalars& found) {
 }
 
 // The largest C of each sequence over the layers, averaged.
-double massive_tokens(const observe::TokenLists& lists, std::size_t sequences) {
+double massive_tokens(const observe::TokenLists& lists, std::int64_t sequences) {
   std::map<std::int64_t, std::size_t> largest;
   for (const auto& [layer, by_sequence] : lists) {
     for (const auto& [sequence, positions] : by_sequence) {
@@ -127,19 +129,15 @@ ScanFacts facts_of(const Context& context, const RunReport& report) {
   ScanFacts facts;
   facts.model = context.model.path().string();
   facts.family = context.model.config().family;
-  for (const CorpusSource& source : context.corpus.sources()) {
-    facts.text += (facts.text.empty() ? "" : ", ") + source.name;
-  }
-  facts.bos = context.corpus.adds_bos();
   facts.precision = ops::name_of(report.precision);
   facts.threads = report.threads;
   facts.layers = context.model.config().layers;
   facts.width = context.model.config().width;
-  for (const Plan::Tokens& tokens : context.sequences) {
-    facts.seq_len = std::max<std::int64_t>(facts.seq_len, std::ssize(tokens));
-    facts.tokens += std::ssize(tokens);
+  for (std::int64_t s = 0; s < context.count(); ++s) {
+    facts.seq_len = std::max(facts.seq_len, context.length(s));
+    facts.tokens += context.length(s);
   }
-  facts.sequences = std::ssize(context.sequences);
+  facts.sequences = context.count();
   facts.passes = report.memory.passes();
   return facts;
 }
@@ -154,9 +152,9 @@ std::int64_t kept_sequences(const ExplainOptions& options, std::int64_t count) {
 // user said how many to keep: the test then stays within a sixteenth of the tokens as well.
 std::int64_t test_tokens(const Context& context, std::int64_t kept) {
   std::int64_t longest = 0, all = 0;
-  for (const Plan::Tokens& tokens : context.sequences) {
-    longest = std::max<std::int64_t>(longest, std::ssize(tokens));
-    all += std::ssize(tokens);
+  for (std::int64_t s = 0; s < context.count(); ++s) {
+    longest = std::max(longest, context.length(s));
+    all += context.length(s);
   }
   // Rotary frequencies that depend on the length need the whole text.
   const bool whole =
@@ -177,7 +175,7 @@ class Explanation {
     result.warnings.insert(result.warnings.end(), found.notes.begin(), found.notes.end());
     result.found = found.findings;
     const observe::TokenLists lists = lists_of(found);
-    result.massive_tokens = massive_tokens(lists, context_.sequences.size());
+    result.massive_tokens = massive_tokens(lists, context_.count());
     if (!found.scalars.empty()) result.label = found.label;
     result.findings =
         trace_findings(context_, chosen_findings(found, context_.options.finding, result.warnings));
@@ -203,7 +201,7 @@ class Explanation {
     result.asked_rule = context_.options.rule;
     result.spike = context_.options.spike;
     result.epsilon = context_.options.epsilon;
-    result.sink_length = context_.options.sink_length;
+    result.sink_length = context_.sink_length;
     return result;
   }
 
@@ -224,7 +222,7 @@ class Explanation {
     const Rule rule = context_.options.rule;
     FoundScalars found;
     if (rule.kind == RuleKind::automatic) {
-      Plan plan(context_.model, context_.sequences);
+      Plan plan = context_.plan();
       const observe::Magnitudes& magnitudes = watch_magnitudes(plan);
       massact::run(plan, context_.options.run, context_.progress);
       found = find_scalars(magnitudes, rule, *context_.labels);
@@ -244,26 +242,78 @@ class Explanation {
   std::unique_ptr<Sweep> sweep_;
 };
 
+ExplainResult explain(Context context) {
+  const std::int64_t kept = kept_sequences(context.options, context.count());
+  context.calibration_end = context.count() - kept;
+  context.test_tokens = test_tokens(context, kept);
+  context.sink_length = context.options.sink_length;
+  if (context.sink_length == 0) {
+    context.sink_length = context.images != nullptr ? context.length(0) : kSinkLength;
+  }
+  return Explanation(std::move(context)).run();
+}
+
 }  // namespace
+
+std::int64_t Context::count() const {
+  return images != nullptr ? images->count() : std::ssize(sequences);
+}
+
+std::int64_t Context::length(std::int64_t sequence) const {
+  if (images == nullptr) return std::ssize(sequences[static_cast<std::size_t>(sequence)]);
+  const VisionConfig& vision = model.config().vision;
+  return vision.leading_tokens() + vision.grid_of(images->height(), images->width()).count();
+}
+
+Plan Context::plan() const {
+  return images != nullptr ? Plan(model, images) : Plan(model, sequences);
+}
+
+Plan Context::plan(const std::map<std::int64_t, std::int64_t>& lengths) const {
+  std::vector<Plan::Tokens> texts;
+  std::vector<std::int64_t> indices;
+  for (const auto& [sequence, length] : lengths) {
+    indices.push_back(sequence);
+    if (images != nullptr) continue;
+    const Plan::Tokens& all = sequences[static_cast<std::size_t>(sequence)];
+    texts.emplace_back(all.begin(), all.begin() + length);
+  }
+  return images != nullptr ? Plan(model, images->subset(indices)) : Plan(model, std::move(texts));
+}
+
 }  // namespace explain
 
 ExplainResult run_explain(const Model& model, const Corpus& corpus, const ExplainOptions& options,
                           Progress& progress) {
-  explain::Context context{.model = model,
-                           .corpus = corpus,
-                           .options = options,
-                           .progress = progress,
-                           .labels = std::make_shared<const CorpusLabels>(
-                               corpus, options.classes, model.config().prefix_rows()),
-                           .sequences = {},
-                           .calibration_end = 0,
-                           .test_tokens = 0};
-  for (const Sequence& sequence : corpus.sequences()) context.sequences.push_back(sequence.tokens);
-  const auto count = std::ssize(context.sequences);
-  const std::int64_t kept = explain::kept_sequences(options, count);
-  context.calibration_end = count - kept;
-  context.test_tokens = explain::test_tokens(context, kept);
-  return explain::Explanation(std::move(context)).run();
+  std::vector<Plan::Tokens> sequences;
+  for (const Sequence& sequence : corpus.sequences()) sequences.push_back(sequence.tokens);
+  ExplainResult result =
+      explain::explain({.model = model,
+                        .options = options,
+                        .progress = progress,
+                        .labels = std::make_shared<const CorpusLabels>(
+                            corpus, options.classes, model.config().prefix_rows()),
+                        .sequences = std::move(sequences),
+                        .images = nullptr});
+  for (const CorpusSource& source : corpus.sources()) {
+    result.facts.text += (result.facts.text.empty() ? "" : ", ") + source.name;
+  }
+  result.facts.bos = corpus.adds_bos();
+  return result;
+}
+
+ExplainResult run_explain(const Model& model, std::shared_ptr<const ImageFiles> images,
+                          const ExplainOptions& options, Progress& progress) {
+  ExplainResult result =
+      explain::explain({.model = model,
+                        .options = options,
+                        .progress = progress,
+                        .labels = std::make_shared<const ImageLabels>(model.config(), *images),
+                        .sequences = {},
+                        .images = images});
+  result.facts.images = image_facts(model.config(), *images);
+  result.facts.text = describe(*result.facts.images);
+  return result;
 }
 
 }  // namespace massact

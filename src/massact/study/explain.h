@@ -24,11 +24,11 @@ struct ExplainOptions {
   RunOptions run = {};
   Rule rule = {};
   PositionLists classes = PositionLists::defaults();
-  int finding = 0;                ///< explain the N-th finding only, from 1; 0: all
-  std::int64_t traced = 4;        ///< scalars of a finding that are followed through the layers
-  double epsilon = 0.3;           ///< of the sink metric
-  std::int64_t sink_length = 64;  ///< its T
-  double spike = 50.0;            ///< super weights: beyond it
+  int finding = 0;               ///< explain the N-th finding only, from 1; 0: all
+  std::int64_t traced = 4;       ///< scalars of a finding that are followed through the layers
+  double epsilon = 0.3;          ///< of the sink metric
+  std::int64_t sink_length = 0;  ///< its T; 0: 64, of images all tokens
+  double spike = 50.0;           ///< super weights: beyond it
   /// Sequences kept for the test of the constant; -1: one in 16, or the beginning of one; 0: none.
   std::int64_t replace = -1;
   std::vector<MapRequest> maps = {};
@@ -237,5 +237,8 @@ struct ExplainResult {
 /// layer or head that is not there.
 ExplainResult run_explain(const Model& model, const Corpus& corpus, const ExplainOptions& options,
                           Progress& progress);
+/// The same for a model that reads images. Step 5 needs predicted tokens: it is left out.
+ExplainResult run_explain(const Model& model, std::shared_ptr<const ImageFiles> images,
+                          const ExplainOptions& options, Progress& progress);
 
 }  // namespace massact

@@ -68,9 +68,9 @@ std::vector<AttentionMap> draw_maps(const Context& context) {
     sites.push_back({SiteKind::pattern, block});
     wanted.insert({block, MapCollector::kMean});
   }
-  const auto sequence = static_cast<std::size_t>(context.options.map_sequence);
   const ModelConfig& config = context.model.config();
-  Plan plan(context.model, {context.sequences.at(sequence)});
+  const std::int64_t sequence = context.options.map_sequence;
+  Plan plan = context.plan({{sequence, context.length(sequence)}});
   const auto& collector = plan.observe(sites, MapCollector(wanted, config.heads));
   run(plan, context.options.run, context.progress);
   for (const auto& [block, head] : wanted) {

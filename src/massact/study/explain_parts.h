@@ -1,6 +1,7 @@
 // The steps of run_explain, each in its own file.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -15,13 +16,22 @@ namespace massact::explain {
 /// What all steps share.
 struct Context {
   const Model& model;
-  const Corpus& corpus;
   const ExplainOptions& options;
   Progress& progress;
   std::shared_ptr<const PositionLabels> labels;
-  std::vector<Plan::Tokens> sequences;
-  std::int64_t calibration_end = 0;  ///< sequences from it on are kept for the test
-  std::int64_t test_tokens = 0;      ///< the test reads so many of each at most
+  std::vector<Plan::Tokens> sequences;       ///< texts; empty if the model reads images
+  std::shared_ptr<const ImageFiles> images;  ///< null if it reads texts
+  std::int64_t calibration_end = 0;          ///< sequences from it on are kept for the test
+  std::int64_t test_tokens = 0;              ///< the test reads so many of each at most
+  std::int64_t sink_length = 0;              ///< T of the sink metric
+
+  std::int64_t count() const;
+  /// Tokens of a sequence, the sink token's row not among them.
+  std::int64_t length(std::int64_t sequence) const;
+  /// A run over everything.
+  Plan plan() const;
+  /// A run over the beginnings of some sequences: so many tokens of each. Of images all.
+  Plan plan(const std::map<std::int64_t, std::int64_t>& lengths) const;
 };
 
 /// Step 1: follows the findings' scalars through the layers. Findings whose tokens lie too deep in

@@ -185,6 +185,12 @@ std::optional<Replacement> test_constant(const Context& context, const observe::
                                          std::vector<std::string>& warnings) {
   const auto count = std::ssize(context.sequences);
   if (context.options.replace == 0 || massive.empty()) return std::nullopt;
+  if (context.images != nullptr) {
+    warnings.emplace_back(
+        "the constant is not tested: this model predicts no tokens (massact ablate --images and "
+        "massact registers measure what its massive activations are worth)");
+    return std::nullopt;
+  }
   const bool too_short =
       std::any_of(context.sequences.begin() + context.calibration_end, context.sequences.end(),
                   [](const Plan::Tokens& tokens) { return tokens.size() < 2; });

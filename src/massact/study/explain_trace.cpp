@@ -49,21 +49,14 @@ class TraceTexts {
   std::int64_t number_of(std::int64_t sequence) const {
     return std::distance(lengths_.begin(), lengths_.find(sequence));
   }
-  std::vector<Plan::Tokens> texts() const {
-    std::vector<Plan::Tokens> texts;
-    for (const auto& [sequence, length] : lengths_) {
-      const Plan::Tokens& all = context_.sequences[static_cast<std::size_t>(sequence)];
-      texts.emplace_back(all.begin(), all.begin() + length);
-    }
-    return texts;
-  }
+  Plan plan() const { return context_.plan(lengths_); }
 
  private:
   std::int64_t needed(const FindingValue& value) const {
     const ModelConfig& config = context_.model.config();
-    const auto all = std::ssize(context_.sequences[static_cast<std::size_t>(value.sequence)]);
-    // Rotary frequencies that depend on the length need the whole text.
-    if (config.rope.depends_on_length()) return all;
+    const std::int64_t all = context_.length(value.sequence);
+    // Rotary frequencies that depend on the length need the whole text; patches see all others.
+    if (config.rope.depends_on_length() || config.is_vision()) return all;
     return std::clamp<std::int64_t>(value.position + 1 - config.prefix_rows(), 1, all);
   }
 
@@ -320,9 +313,9 @@ std::vector<ExplainFinding> trace_findings(const Context& context,
                                            std::vector<ExplainFinding> findings) {
   TraceTexts texts(context);
   std::int64_t longest = 0, all = 0;
-  for (const Plan::Tokens& tokens : context.sequences) {
-    longest = std::max<std::int64_t>(longest, std::ssize(tokens));
-    all += std::ssize(tokens);
+  for (std::int64_t s = 0; s < context.count(); ++s) {
+    longest = std::max(longest, context.length(s));
+    all += context.length(s);
   }
   const std::int64_t budget = std::max(longest, all / kTraceShare);
   std::vector<std::vector<FindingValue>> followed;
@@ -347,7 +340,7 @@ std::vector<ExplainFinding> trace_findings(const Context& context,
     }
   }
   if (targets.empty()) return findings;
-  Plan plan(context.model, texts.texts());
+  Plan plan = texts.plan();
   const observe::Origin& origin = observe::Origin::attach(plan, std::move(targets));
   run(plan, context.options.run, context.progress);
   for (std::size_t i = 0; i < findings.size(); ++i) {

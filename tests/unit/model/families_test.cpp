@@ -73,7 +73,7 @@ TEST(Families, AnUnknownTypeIsToldTheNearestByItsFields) {
     "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128, "vocab_size": 100,
     "rotary_pct": 0.25, "use_parallel_residual": true, "layer_norm_eps": 1e-5})");
   EXPECT_THAT(error, HasSubstr("unsupported model_type 'newneox'"));
-  EXPECT_THAT(error, HasSubstr("bloom, cohere, falcon"));
+  EXPECT_THAT(error, HasSubstr("bloom, clip, clip_vision_model"));
   EXPECT_THAT(error, HasSubstr("the nearest is pythia-6.9b, a gpt_neox"));
   EXPECT_THAT(error_of(R"({"model_type": "other", "n_embd": 8, "n_layer": 1, "n_head": 2,
     "rotary_dim": 4, "n_positions": 64, "activation_function": "gelu_new", "vocab_size": 9})"),
@@ -141,6 +141,62 @@ TEST(Families, WhatTheBlockCannotDoIsRefusedByName) {
   EXPECT_THAT(error_of(R"({"model_type": "falcon", "hidden_size": 30, "num_hidden_layers": 1,
     "num_attention_heads": 4, "vocab_size": 9})"),
               HasSubstr("expected a divisor of the width 30, got 4"));
+}
+
+// ---- vision ----
+
+TEST(Families, ImpossibleImagesAndPatchesAreRefused) {
+  const auto dinov2 = [](const char* sizes) {
+    return error_of((std::string(R"({"model_type": "dinov2", "hidden_size": 32,
+      "num_hidden_layers": 1, "num_attention_heads": 2, )") +
+                     sizes + "}")
+                        .c_str());
+  };
+  EXPECT_THAT(dinov2(R"("image_size": 8, "patch_size": 14)"),
+              HasSubstr("expected patches no larger than the image of 8 x 8 pixels, got 14 x 14"));
+  EXPECT_THAT(dinov2(R"("image_size": 224, "patch_size": 0)"),
+              HasSubstr("patch_size] expected 1 to 65536, got 0"));
+  EXPECT_THAT(dinov2(R"("image_size": [224], "patch_size": 14)"),
+              HasSubstr("image_size] expected [height, width], got 1 numbers"));
+  EXPECT_THAT(dinov2(R"("image_size": 65536, "patch_size": 1)"), HasSubstr("at most 1048576"));
+  EXPECT_THAT(dinov2(R"("image_size": 224, "patch_size": 14, "num_channels": -1)"),
+              HasSubstr("num_channels] expected 1 to 1024"));
+  EXPECT_THAT(dinov2(R"("image_size": 224, "patch_size": 14, "mlp_ratio": 1e300)"),
+              HasSubstr("mlp_ratio]"));
+  EXPECT_EQ(dinov2(R"("image_size": [224, 112], "patch_size": [14, 16])"), "no error");
+}
+
+TEST(Families, TimmsNamesSayTheArchitecture) {
+  const ModelConfig giant = read(R"({"architecture": "vit_giant_patch14_reg4_dinov2",
+    "num_classes": 0, "pretrained_cfg": {"input_size": [3, 518, 518]}})");
+  EXPECT_EQ(giant.width, 1536);
+  EXPECT_EQ(giant.heads, 24);
+  EXPECT_EQ(giant.mlp_size, 4096);
+  EXPECT_TRUE(giant.gated_mlp && giant.layer_scale);
+  EXPECT_EQ(giant.vision.registers, 4);
+  EXPECT_EQ(giant.vision.trained_grid(), (PatchGrid{37, 37}));
+  const ModelConfig mae = read(R"({"architecture": "vit_huge_patch14_224.mae"})");
+  EXPECT_EQ(mae.layers, 32);
+  EXPECT_EQ(mae.vision.image_width, 224);
+  EXPECT_EQ(mae.logit_count(), 0);
+  EXPECT_THAT(error_of(R"({"architecture": "vit_base_patch16_rope_224"})"),
+              HasSubstr("got 'rope' in 'vit_base_patch16_rope_224'"));
+  EXPECT_THAT(error_of(R"({"architecture": "resnet50"})"), HasSubstr("got 'resnet50'"));
+  EXPECT_THAT(
+      error_of(R"({"architecture": "vit_base_patch16_224", "model_args": {"parallel": 2}})"),
+      HasSubstr("model_args.parallel] expected one of embed_dim"));
+}
+
+TEST(Families, AClassifierIsThereIfTheArchitectureSaysSo) {
+  constexpr const char* kConfig = R"({"model_type": "vit", "hidden_size": 32,
+    "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64)";
+  const auto model = [&](const char* more) { return read((std::string(kConfig) + more).c_str()); };
+  EXPECT_EQ(model(R"(, "architectures": ["ViTModel"], "num_labels": 9})").logit_count(), 0);
+  EXPECT_EQ(model(R"(, "architectures": ["ViTForImageClassification"]})").logit_count(), 2);
+  EXPECT_EQ(model(R"(, "architectures": ["ViTForImageClassification"],
+    "id2label": {"0": "a", "1": "b", "2": "c"}})")
+                .logit_count(),
+            3);
 }
 
 }  // namespace

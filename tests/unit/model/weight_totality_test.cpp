@@ -85,7 +85,7 @@ std::map<std::string, std::string> renamed_to(const Golden& golden, const std::s
 class WeightTotality : public testing::TestWithParam<std::string> {};
 
 TEST_P(WeightTotality, EveryElementIsUsedOnceOrIgnoredWithAReason) {
-  const Golden golden = open_golden(golden_folder() / "models" / GetParam());
+  const Golden golden = open_golden(golden_folder() / GetParam());
   const auto bound = BoundWeights::bind(golden.table, golden.source, golden.config.layers);
   std::map<std::string, std::int64_t> elements;
   for (const std::string& canonical : bound.names("")) {
@@ -110,7 +110,7 @@ TEST_P(WeightTotality, EveryElementIsUsedOnceOrIgnoredWithAReason) {
 }
 
 TEST_P(WeightTotality, NamesAreKnownUnderEveryPrefix) {
-  const Golden golden = open_golden(golden_folder() / "models" / GetParam());
+  const Golden golden = open_golden(golden_folder() / GetParam());
   for (const std::string& prefix : golden.table.prefixes) {
     const auto source = std::make_shared<Renamed>(golden.source, renamed_to(golden, prefix));
     EXPECT_NO_THROW((void)BoundWeights::bind(golden.table, source, golden.config.layers))
@@ -120,8 +120,11 @@ TEST_P(WeightTotality, NamesAreKnownUnderEveryPrefix) {
 
 std::vector<std::string> golden_models() {
   std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(golden_folder() / "models")) {
-    if (fs::exists(entry.path() / "config.json")) names.push_back(entry.path().filename().string());
+  for (const char* kind : {"models", "vision"}) {
+    for (const auto& entry : fs::directory_iterator(golden_folder() / kind)) {
+      if (!fs::exists(entry.path() / "config.json")) continue;
+      names.push_back((fs::path(kind) / entry.path().filename()).string());
+    }
   }
   std::sort(names.begin(), names.end());
   return names;
@@ -131,6 +134,7 @@ INSTANTIATE_TEST_SUITE_P(Golden, WeightTotality, testing::ValuesIn(golden_models
                          [](const auto& param_info) {
                            std::string name = param_info.param;
                            std::replace(name.begin(), name.end(), '-', '_');
+                           std::replace(name.begin(), name.end(), '/', '_');
                            return name;
                          });
 
