@@ -5,8 +5,10 @@
 
 #include <cmath>
 #include <numeric>
+#include <set>
 
 #include "massact/image/encode.h"
+#include "massact/study/explain.h"
 #include "parity/collect.h"
 #include "paths.h"
 #include "unit/io/io_test.h"
@@ -116,6 +118,52 @@ TEST_F(PictureMapsTest, ThePictureIsWhatTheModelSaw) {
   EXPECT_EQ(maps.pictures[0].image.rgb, gradient(22, 22).rgb);
   EXPECT_EQ(maps.pictures[1].image.width, 22);
   EXPECT_NE(maps.pictures[1].file.find("b.png"), std::string::npos);
+}
+
+// LayerScale, attention in both directions, patches as sources: every sum of the chain closes.
+TEST_F(PictureMapsTest, ExplanationsOfImagesClose) {
+  for (const char* name : {"dinov2", "dinov2-registers", "dinov2-swiglu"}) {
+    SCOPED_TRACE(name);
+    const Model model = open_model(golden_folder() / "vision" / name);
+    const ExplainResult result = run_explain(model, images(),
+                                             {.run = {.precision = ops::Precision::f32},
+                                              .rule = Rule::thresholds(0.0, 3.0),
+                                              .maps = {{2, 0}}},
+                                             progress_);
+    ASSERT_TRUE(result.facts.images.has_value());
+    EXPECT_EQ(result.sink_length, result.facts.seq_len);
+    ASSERT_FALSE(result.findings.empty());
+    int splits = 0;
+    for (const ExplainFinding& finding : result.findings) {
+      EXPECT_TRUE(std::set<std::string>({"cls", "register", "patch"})
+                      .contains(finding.finding.position_class));
+      EXPECT_LE(finding.closure, 1e-5);
+      if (!finding.birth) continue;  // largest in the embedding: no block wrote it
+      const ExplainWrite& birth = *finding.birth;
+      if (!birth.mlp_split || !birth.heads_split) continue;
+      ++splits;
+      EXPECT_LE(birth.mlp_split->closure, 1e-5);
+      EXPECT_LE(birth.heads_split->closure, 1e-5);
+      EXPECT_LE(birth.heads_split->source_closure, 1e-5);
+      double sources = 0;
+      for (const ExplainSource& source : birth.heads_split->list.front().sources) {
+        sources += source.tokens;
+      }
+      EXPECT_DOUBLE_EQ(sources, static_cast<double>(result.facts.seq_len));
+    }
+    EXPECT_GT(splits, 0);
+    for (const SinkLayer& layer : result.sinks) {
+      double all = 0;
+      for (const ClassSink& sink : layer.classes) {
+        if (sink.group == "cls" || sink.group == "register" || sink.group == "patch") {
+          all += sink.probability;
+        }
+      }
+      EXPECT_NEAR(all, 1.0, 1e-5);
+    }
+    EXPECT_FALSE(result.replacement.has_value());
+    EXPECT_EQ(result.maps.front().queries, result.facts.seq_len);
+  }
 }
 
 }  // namespace

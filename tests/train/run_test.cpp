@@ -17,6 +17,7 @@
 #include "train/loop.h"
 #include "train/monitor.h"
 #include "train/presets.h"
+#include "train/procedural.h"
 
 namespace massact::train {
 namespace {
@@ -232,7 +233,12 @@ TEST(ShippedModels, AreThoseOfThePresets) {
     ++compared;
     const auto config = nlohmann::json::parse(read_file(dir / "config.json"));
     ModelConfig model = preset.model;
-    model.vocab = preset.vocab_size;
+    if (model.architecture == Architecture::vit) {
+      model.labels = procedural_labels();
+      model.vocab = std::ssize(model.labels);
+    } else {
+      model.vocab = preset.vocab_size;
+    }
     EXPECT_EQ(config, hf_config(model, "bfloat16", 1)) << preset.name;
     std::ifstream log(dir / "metrics.jsonl");
     nlohmann::json last;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "massact/base/error.h"
 #include "massact/cli/commands.h"
 #include "massact/cli/measure_flags.h"
 #include "massact/cli/terminal.h"
@@ -66,6 +67,12 @@ MeasureSet read_measures(const EvalFlags& flags, const Model& model) {
 void run_command(const EvalFlags& flags) {
   const RunOptions options = flags.run.options();
   const Model model = flags.model.open();
+  if (model.config().is_vision()) {
+    fail_usage("eval",
+               "expected a language model: {} reads images (massact ablate --images "
+               "measures those)",
+               model.name());
+  }
   const std::string hash = hash_of(model);
   std::optional<ResultDir> directory;
   if (!flags.output.out.empty()) directory.emplace(flags.output.out, hash, flags.output.force);

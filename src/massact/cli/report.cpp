@@ -92,6 +92,7 @@ std::vector<ResultFile> run_ablate_step(const Model& model, const ReportFlags& f
                                         const std::string& hash, bool bos, Progress& progress) {
   AblateFlags ablate_flags;
   ablate_flags.measures.text = text_of(flags, model);
+  ablate_flags.images = flags.images;
   // The scan's findings are those of its BOS policy: the ablation has to see the same start token.
   if (flags.text.bos == "auto" && bos) ablate_flags.measures.text.bos = "yes";
   ablate_flags.run = flags.run;
@@ -156,6 +157,7 @@ std::vector<ResultFile> run_explain_step(const Model& model, const ReportFlags& 
                                          Progress& progress) {
   ExplainFlags explain_flags;
   explain_flags.text = text_of(flags, model);
+  explain_flags.images = flags.images;
   explain_flags.run = flags.run;
   explain_flags.rule = flags.rule;
   // A map has T x T numbers, twice: too much for a long sequence.
@@ -180,19 +182,18 @@ ModelResults measure(const std::string& path, const fs::path& directory, const R
   const std::string hash = hash_of(model);
   const ResultDir results_dir(directory, hash, flags.output.force);
   const std::unique_ptr<Progress> progress = flags.output.progress();
-  const std::vector<Step> of_images = {
-      {"scan", "scan.json", [&] { return run_scan_step(model, flags, hash, *progress); }},
-      {"pictures", "pictures.json",
-       [&] { return run_pictures_step(model, flags, hash, *progress); }}};
-  const std::vector<Step> of_texts = {
+  std::vector<Step> steps = {
       {"scan", "scan.json", [&] { return run_scan_step(model, flags, hash, *progress); }},
       {"ablate", "ablate.json",
        [&] { return run_ablate_step(model, flags, hash, scanned(directory).bos, *progress); }},
       {"explain", "explain.json",
        [&] { return run_explain_step(model, flags, hash, scanned(directory), *progress); }}};
+  if (reads_images(model, flags.text, flags.images)) {
+    steps.push_back({"pictures", "pictures.json",
+                     [&] { return run_pictures_step(model, flags, hash, *progress); }});
+  }
   std::vector<MissingPart> failed;
-  const bool images = reads_images(model, flags.text, flags.images);
-  run_steps(images ? of_images : of_texts, results_dir, flags, failed);
+  run_steps(steps, results_dir, flags, failed);
   ModelResults results = read_results(directory);
   results.missing.insert(results.missing.end(), failed.begin(), failed.end());
   read_training(path, results);

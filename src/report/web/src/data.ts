@@ -147,7 +147,14 @@ export interface Variant {
     perplexities: Perplexity[];
     accuracies: { acc: Estimate }[];
     divergence: { mean_kl: Estimate; top1_agreement: Estimate } | null;
+    images?: ImageMeasures | null;
   };
+}
+
+export interface ImageMeasures {
+  top1: Estimate | null;
+  top5: Estimate | null;
+  feature_cosine: Estimate | null;
 }
 
 export interface Ablate extends ResultFile {

@@ -1,7 +1,7 @@
 // What breaks without them: every variant with its error bar.
 import { categoryAxis, logAxis, valueAxis } from "../axes";
 import { Chart } from "../chart";
-import type { Ablate, Estimate, ModelData } from "../data";
+import type { Ablate, Estimate, ImageMeasures, ModelData } from "../data";
 import { append, el, tip } from "../dom";
 import type { Option } from "../echarts";
 import { exact, withError } from "../format";
@@ -27,7 +27,19 @@ function measures(ablate: Ablate): Measure[] {
     name: `${task.name}: accuracy (${task.items} items)`,
     values: ablate.variants.map((variant) => variant.measures.accuracies[i]?.acc),
   }));
-  return [...texts, ...tasks];
+  const of_images: [string, string, (m: ImageMeasures) => Estimate | null][] = [
+    ["top1", "images: top-1 accuracy", (m) => m.top1],
+    ["top5", "images: top-5 accuracy", (m) => m.top5],
+    ["cosine", "images: cosine of the features to the original's", (m) => m.feature_cosine],
+  ];
+  const images = of_images
+    .map(([id, name, of]) => ({
+      id,
+      name,
+      values: ablate.variants.map(({ measures }) => (measures.images ? (of(measures.images) ?? undefined) : undefined)),
+    }))
+    .filter((measure) => measure.values.some((value) => value !== undefined));
+  return [...texts, ...tasks, ...images];
 }
 
 // A horizontal whisker from value - error to value + error.

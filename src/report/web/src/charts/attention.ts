@@ -30,9 +30,10 @@ function mapChart(model: ModelData, index: number, place: number, first: number)
         columnName: "key",
         rowName: "query",
         valueName: `${mapName(map())}: probability`,
-        values: map().probabilities.map((row, q) => row.map((p, k) => (k - (map().slot ? 1 : 0) > q ? null : p))),
+        // Tokens of a text do not see later ones; patches see each other.
+        values: map().probabilities.map((row, q) => row.map((p, k) => (!model.pictures && k - (map().slot ? 1 : 0) > q ? null : p))),
         min: 0,
-        max: 1,
+        ...(model.pictures ? {} : { max: 1 }),
         inverse: true,
         columnTitle: (k) => quoted(keys()[k]!),
         rowTitle: (q) => `${quoted(tokensOf(model, map())[q]!)}, position ${q}`,
