@@ -120,6 +120,10 @@ def make_odd_tensors():
     torch.save(tensors, folder / "odd.pth")
     torch.save(dict(teacher={f"module.{k}": v for k, v in tensors.items()}, epoch=3, args=[1, "x"]),
                folder / "wrapped.pth", pickle_protocol=4)  # fmt: skip
+    # As the authors publish register means: a dict from block to [registers, width].
+    means = torch.Generator().manual_seed(3)
+    torch.save({block: torch.randn(3, 20, generator=means) for block in range(2)},
+               folder / "register-means.pth")
     torch.save(dict(a=tensors["plain"]), folder / "legacy.pth", _use_new_zipfile_serialization=False)
     values = {k: v.detach().contiguous().clone() for k, v in tensors.items()}
     save_file(values, folder / "values.safetensors")

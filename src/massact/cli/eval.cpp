@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "massact/base/error.h"
 #include "massact/cli/commands.h"
 #include "massact/cli/measure_flags.h"
 #include "massact/cli/terminal.h"

@@ -86,7 +86,17 @@ BosPolicy TextFlags::bos_policy() const {
   return bos == "no" ? BosPolicy::never : BosPolicy::automatic;
 }
 
+void require_reads_text(const Model& model) {
+  if (!model.config().is_vision()) return;
+  fail_usage(
+      model.name(),
+      "expected a model that reads text: this one ({}) reads images (scan, trace, ablate and "
+      "registers take --images)",
+      model.config().family);
+}
+
 Corpus TextFlags::read(const Model& model) const {
+  require_reads_text(model);
   const CorpusOptions options{.seq_len = effective_seq_len(model.config()),
                               .max_sequences = sequences,
                               .bos = bos_policy(),

@@ -70,6 +70,9 @@ struct ImageFlags {
   std::vector<const CLI::Option*> options_;
 };
 
+/// Throws UsageError for a vision model.
+void require_reads_text(const Model& model);
+
 /// True if the model reads images. Throws UsageError if the flags given are those of the other
 /// kind, or if a vision model was given no images.
 bool reads_images(const Model& model, const TextFlags& text, const ImageFlags& images);

@@ -33,6 +33,7 @@ PerplexityRequest MeasureFlags::request(eval::Convention convention) const {
 }
 
 TokenStreams MeasureFlags::read(const Model& model, PerplexityRequest& request) const {
+  require_reads_text(model);
   const bool given = request.seq_len > 0;
   request.seq_len = text.effective_seq_len(model.config());
   const StreamOptions options{enough_tokens(request), wikitext_rows};

@@ -47,7 +47,11 @@ ImageSplit split_of(const RegistersFlags& flags, const Model& model) {
 
 void run_command(const RegistersFlags& flags) {
   const Model model = flags.model.open();
-  reads_images(model, {}, flags.images);
+  if (!model.config().is_vision()) {
+    fail_usage(model.name(), "expected a vision model, got one that reads text ({})",
+               model.config().family);
+  }
+  reads_images(model, {}, flags.images);  // or it says what is missing
   const std::string hash = hash_of(model);
   std::optional<ResultDir> directory;
   if (!flags.output.out.empty()) directory.emplace(flags.output.out, hash, flags.output.force);

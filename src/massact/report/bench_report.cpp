@@ -24,6 +24,8 @@ std::string bench_text(const BenchResult& result) {
       "that registers reach\n",
       result.tokens_per_second(), result.flops_per_second() * 1e-9, 100 * result.peak_share(),
       result.peak_flops * 1e-9);
+  text += fmt::format("{:.1f} % of the {:.4g} GFLOP/s that its own products reach\n",
+                      100 * result.product_share(), result.product_flops_per_second() * 1e-9);
   text += fmt::format("{:.3f} s in all:\n", run.seconds);
   for (int stage = 0; stage < kStages; ++stage) {
     text += share_line(name_of(static_cast<Stage>(stage)), run.times[static_cast<Stage>(stage)],
@@ -53,6 +55,7 @@ nlohmann::ordered_json bench_to_json(const BenchResult& result) {
           {"passes", result.run.memory.passes()},
           {"tokens_per_second", result.tokens_per_second()},
           {"flops_per_second", result.flops_per_second()},
+          {"product_flops_per_second", result.product_flops_per_second()},
           {"matmul_flops", result.matmul_flops},
           {"attention_flops", result.attention_flops},
           {"peak_flops_per_second", result.peak_flops},

@@ -29,6 +29,9 @@ struct BenchResult {
 
   double tokens_per_second() const { return static_cast<double>(tokens) / run.seconds; }
   double flops_per_second() const { return (matmul_flops + attention_flops) / run.seconds; }
+  /// What the projections' products alone reached in this run.
+  double product_flops_per_second() const { return matmul_flops / run.times[Stage::matmul]; }
+  double product_share() const { return flops_per_second() / product_flops_per_second(); }
   double peak_share() const { return flops_per_second() / peak_flops; }
 };
 
