@@ -25,12 +25,12 @@ void read_projection(const JsonObject& whole, const JsonObject& tower, Pooling p
   if (whole.has("projection_dim")) model.head.outputs = read_size(whole, "projection_dim", 1 << 20);
 }
 
-ModelConfig read_image_tower(const JsonObject& whole, const JsonObject& config) {
+ModelConfig read_image_tower(const JsonObject& whole, const JsonObject& tower) {
+  nlohmann::json defaults = vit_defaults();
+  defaults["patch_size"] = 32;
+  defaults["model_type"] = "clip_vision_model";
+  const JsonObject config = with_defaults(tower, defaults);
   ModelConfig model = read_vision_sizes(config, "clip");
-  if (!config.has("patch_size")) {
-    model.vision.patch_height = model.vision.patch_width = 32;
-    count_image_tokens(model);
-  }
   model.vision.patch_bias = false;
   model.vision.stem_norm = true;
   read_block(config, model);
@@ -38,7 +38,12 @@ ModelConfig read_image_tower(const JsonObject& whole, const JsonObject& config) 
   return model;
 }
 
-ModelConfig read_text_tower(const JsonObject& config) {
+ModelConfig read_text_tower(const JsonObject& tower) {
+  const JsonObject config = with_defaults(tower, {{"hidden_size", 512},
+                                                  {"intermediate_size", 2048},
+                                                  {"num_hidden_layers", 12},
+                                                  {"num_attention_heads", 8},
+                                                  {"vocab_size", 49408}});
   SizeFields fields;
   fields.kv_heads = fields.head_size = {};
   fields.default_positions = 77;
