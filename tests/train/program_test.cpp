@@ -96,6 +96,37 @@ TEST_F(TrainProgram, WhatItTrainsIsScanned) {
   }
 }
 
+TEST_F(TrainProgram, TheVisionModelAndItsImagesAreScanned) {
+  const fs::path run = folder_ / "vit", images = folder_ / "images";
+  const Outcome trained =
+      train({"run", "--arch",    "vit", "--registers",  "2",  "--layers", "2", "--width",
+             "16",  "--heads",   "2",   "--image-size", "16", "--steps",  "3", "--warmup",
+             "1",   "--threads", "1",   "--out",        run});
+  ASSERT_EQ(trained.status, 0) << trained.err;
+  EXPECT_THAT(trained.err, HasSubstr("top-1"));
+  const Outcome prepared = train(
+      {"prepare", "--images", "procedural", "--count", "5", "--image-size", "16", "--out", images});
+  ASSERT_EQ(prepared.status, 0) << prepared.err;
+  const fs::path out = folder_ / "scan";
+  const Outcome scan = testing::massact({"scan", run / "latest", "--images", images, "--out", out});
+  ASSERT_EQ(scan.status, 0) << scan.err;
+  const auto json = nlohmann::json::parse(testing::read_file(out / "scan.json"));
+  EXPECT_EQ(json["layers"].size(), 3u) << scan.out;
+  const fs::path logits = folder_ / "logits.npy";
+  EXPECT_EQ(
+      train({"logits", "--checkpoint", run / "latest", "--images", "0,1", "--out", logits}).status,
+      0);
+  const Outcome ids =
+      train({"logits", "--checkpoint", run / "latest", "--ids", "0,1", "--out", logits});
+  EXPECT_EQ(ids.status, 2);
+  EXPECT_THAT(ids.err, HasSubstr("expected --images for vit"));
+  const Outcome text = train({"run", "--arch", "vit", "--text", text_, "--out", folder_ / "no"});
+  EXPECT_EQ(text.status, 2);
+  EXPECT_THAT(text.err, HasSubstr("[--text] expected none for vit"));
+  const Outcome both = train({"prepare", "--images", "procedural", "--text", text_, "--out", run});
+  EXPECT_EQ(both.status, 2);
+}
+
 TEST_F(TrainProgram, SaysWhatIsWrongWithTheText) {
   const fs::path small = folder_ / "small.txt";
   testing::write_file(small, "too small");
