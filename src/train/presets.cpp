@@ -58,7 +58,7 @@ Preset smoke() {
   preset.model.width = 64;
   preset.model.heads = preset.model.kv_heads = 4;
   preset.model.mlp = 172;
-  preset.train.steps = 2000;
+  preset.train.steps = 1000;
   preset.train.warmup = 100;
   preset.train.weight_decay = 0.5;
   return preset;

@@ -271,9 +271,12 @@ TEST_P(TwoTowers, VectorsAreComparedAsHfDoes) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, TwoTowers, testing::Values("clip", "clip-old", "siglip"),
+INSTANTIATE_TEST_SUITE_P(Golden, TwoTowers,
+                         testing::Values("clip", "clip-old", "open-clip", "siglip"),
                          [](const auto& param_info) {
-                           return param_info.param == "clip-old" ? "clip_old" : param_info.param;
+                           std::string name = param_info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
                          });
 
 TEST(TwoTowersAbsent, AModelWithoutATextTowerSaysSo) {

@@ -71,6 +71,8 @@ TOWERS = {
              projection_dim=9), TEXTS),
     "clip-old": ("CLIPModel", CLIPConfig(vision_config=IMAGE, text_config=TEXT | dict(eos_token_id=2),
                  projection_dim=9), TEXTS),
+    "open-clip": ("CLIPModel", CLIPConfig(vision_config=IMAGE, text_config=TEXT | dict(eos_token_id=2),
+                  projection_dim=9), TEXTS),
     "siglip": ("SiglipModel", SiglipConfig(vision_config=IMAGE,
                text_config=TEXT | dict(hidden_size=20, num_attention_heads=4)), TEXTS),
 }  # fmt: skip
@@ -201,7 +203,8 @@ def make(name, out):
         save_sites(name, folder, sizes, lambda size: load_timm(name, folder, size), generator)
         return rename_as_meta(folder, generator) if name == "dinov2-official" else None
     if name in TOWERS:
-        return make_towers(name, folder, generator)
+        make_towers(name, folder, generator)
+        return rename_as_open_clip(folder) if name == "open-clip" else None
     kind, config, image_sizes = TABLE[name]
     config._attn_implementation = "eager"
     model = getattr(transformers, kind)(config).eval()
@@ -233,6 +236,41 @@ def make_towers(name, folder, generator):
     tensors["similarity"] = torch.stack(similarity)
     save_file(tensors, folder / "sites.safetensors")
     print(f"{name:22} {sum(f.stat().st_size for f in folder.iterdir()) // 1024:5} KiB")
+
+
+def rename_as_open_clip(folder):
+    """The same model under OpenCLIP's names: fused projections, projections to the common space turned."""
+    block = {"layer_norm1": "ln_1", "layer_norm2": "ln_2", "self_attn.out_proj": "attn.out_proj",
+             "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj"}  # fmt: skip
+    ends = {"vision_model.embeddings.class_embedding": "visual.class_embedding",
+            "vision_model.embeddings.patch_embedding.weight": "visual.conv1.weight",
+            "vision_model.embeddings.position_embedding.weight": "visual.positional_embedding",
+            "text_model.embeddings.token_embedding.weight": "token_embedding.weight",
+            "text_model.embeddings.position_embedding.weight": "positional_embedding"}  # fmt: skip
+    pieces = {"vision_model.pre_layrnorm": "visual.ln_pre", "vision_model.post_layernorm": "visual.ln_post",
+              "text_model.final_layer_norm": "ln_final", "text_model.encoder.layers": "transformer.resblocks",
+              "vision_model.encoder.layers": "visual.transformer.resblocks"} | block  # fmt: skip
+    old, tensors = load_file(folder / "model.safetensors"), {}
+    for name, tensor in old.items():
+        if ".q_proj." in name:
+            tensor = torch.cat([old[name.replace(".q_proj.", f".{x}_proj.")] for x in "qkv"])
+            name = name.replace("self_attn.q_proj.", "attn.in_proj_")
+        elif ".k_proj." in name or ".v_proj." in name:
+            continue
+        if name.endswith("_projection.weight"):
+            tensor = tensor.T.contiguous()
+            name = {"visual_projection.weight": "visual.proj"}.get(name, "text_projection")
+        name = ends.get(name, name)
+        for hf, own in pieces.items():
+            name = name.replace(hf, own)
+        tensors[name] = tensor
+    save_file(tensors, folder / "open_clip_model.safetensors")
+    vision = dict(image_size=17, layers=2, width=20, head_width=5, patch_size=5, mlp_ratio=37 / 20)
+    text = dict(context_length=9, vocab_size=50, width=18, heads=3, layers=2, mlp_ratio=29 / 18)
+    config = dict(model_cfg=dict(embed_dim=9, quick_gelu=True, vision_cfg=vision, text_cfg=text))
+    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (folder / "config.json").unlink()
+    (folder / "model.safetensors").unlink()
 
 
 def save_sites(name, folder, image_sizes, model_for, generator):

@@ -90,8 +90,8 @@ void require_reads_text(const Model& model) {
   if (!model.config().is_vision()) return;
   fail_usage(
       model.name(),
-      "expected a model that reads text: this one ({}) reads images (scan, trace, ablate and "
-      "registers take --images)",
+      "expected a model that reads text: this one ({}) reads images (scan, trace, explain, "
+      "ablate and registers take --images)",
       model.config().family);
 }
 

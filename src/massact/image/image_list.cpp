@@ -1,11 +1,11 @@
 // Listing folders, trees and CSV files.
 #include <algorithm>
-#include <charconv>
 #include <fstream>
 #include <map>
 #include <set>
 
 #include "massact/base/error.h"
+#include "massact/base/whole_number.h"
 #include "massact/image/image_set.h"
 #include "massact/io/json.h"
 
@@ -107,13 +107,6 @@ bool is_header(const std::vector<std::string>& fields) {
   static const std::set<std::string> kLabel = {"label", "class"};
   return kPath.contains(lower(fields[0])) &&
          (fields.size() == 1 || kLabel.contains(lower(fields[1])));
-}
-
-std::optional<std::int64_t> whole_number(const std::string& text) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
 }
 
 // Distinct labels in their order, each with its index.

@@ -11,6 +11,7 @@ namespace {
 
 constexpr const char* kSafetensors = "model.safetensors";
 constexpr const char* kSafetensorsIndex = "model.safetensors.index.json";
+constexpr const char* kOpenClip = "open_clip_model.safetensors";
 constexpr const char* kTorch = "pytorch_model.bin";
 constexpr const char* kTorchIndex = "pytorch_model.bin.index.json";
 
@@ -36,6 +37,7 @@ std::unique_ptr<WeightSource> open_weight_files(const std::filesystem::path& dir
   if (has(directory, kSafetensors) || has(directory, kSafetensorsIndex)) {
     return open_safetensors(directory);
   }
+  if (has(directory, kOpenClip)) return open_safetensors(directory / kOpenClip);
   if (has(directory, kTorch)) return open_torch_checkpoint(directory / kTorch).weights;
   require(has(directory, kTorchIndex), directory.string(),
           "expected {}, {}, {} or {} in this directory, got none of them", kSafetensors,

@@ -30,6 +30,14 @@ constexpr Text kTexts[] = {
         "num_hidden_layers": 12, "num_attention_heads": 12, "vocab_size": 49408,
         "max_position_embeddings": 77, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-05,
         "eos_token_id": 2})"},
+    {"CLIP-ViT-B-16-laion2B (OpenCLIP), images",
+     R"({"model_type": "open_clip", "model_cfg": {"embed_dim": 512, "vision_cfg": {"image_size": 224,
+        "layers": 12, "width": 768, "patch_size": 16}, "text_cfg": {"context_length": 77,
+        "vocab_size": 49408, "width": 512, "heads": 8, "layers": 12}}})"},
+    {"CLIP-ViT-B-16-laion2B (OpenCLIP), texts",
+     R"({"model_type": "open_clip_text_model", "model_cfg": {"embed_dim": 512, "vision_cfg":
+        {"image_size": 224, "layers": 12, "width": 768, "patch_size": 16}, "text_cfg":
+        {"context_length": 77, "vocab_size": 49408, "width": 512, "heads": 8, "layers": 12}}})"},
     {"c4ai-command-r-v01",
      R"({"model_type": "cohere", "hidden_size": 8192, "num_hidden_layers": 40, "num_attention_heads": 64,
         "num_key_value_heads": 64, "intermediate_size": 22528, "vocab_size": 256000,

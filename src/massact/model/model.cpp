@@ -123,6 +123,14 @@ Model open_gguf_model(const fs::path& path, const OpenOptions& options) {
 
 JsonObject read_config_of(const fs::path& directory) {
   const fs::path config_path = directory / "config.json";
+  if (const fs::path open_clip = directory / "open_clip_config.json";
+      !fs::exists(config_path) && fs::exists(open_clip)) {
+    const auto file = JsonObject::from_file(open_clip, kMaxConfigBytes);
+    const nlohmann::json* model_cfg = file.find("model_cfg");
+    return {{{"model_type", "open_clip"},
+             {"model_cfg", model_cfg == nullptr ? nlohmann::json() : *model_cfg}},
+            open_clip.string()};
+  }
   require(fs::exists(config_path), directory.string(),
           "expected a directory with config.json (is this a model?)");
   return JsonObject::from_file(config_path, kMaxConfigBytes);
@@ -206,6 +214,11 @@ Model open_text_tower(const fs::path& path, const OpenOptions& options) {
   const fs::path folder = resolve_cache_folder(path);
   const JsonObject whole = read_config_of(folder);
   const auto type = whole.get_or<std::string>("model_type", "");
+  if (type == "open_clip") {
+    nlohmann::json named = {{"model_type", "open_clip_text_model"},
+                            {"model_cfg", *whole.find("model_cfg")}};
+    return open_hf_model(folder, JsonObject(std::move(named), folder.string()), options);
+  }
   require((type == "clip" || type == "siglip") && whole.has("text_config"), folder.string(),
           "expected a model with an image and a text tower (clip, siglip), got '{}'", type);
   nlohmann::json tower = *whole.find("text_config");

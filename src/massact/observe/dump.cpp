@@ -9,7 +9,7 @@ namespace massact::observe {
 Dump::Dump(const std::filesystem::path& path, const std::vector<Site>& sites,
            const ModelConfig& config, std::vector<std::int64_t> lengths,
            const std::map<std::string, std::string>& metadata)
-    : heads_(config.heads), lengths_(std::move(lengths)) {
+    : heads_(config.heads), pools_(config.head.pools()), lengths_(std::move(lengths)) {
   require(!sites.empty() && !lengths_.empty(), "trace", "expected sites and sequences, got none");
   std::vector<SafetensorsWriter::Declaration> tensors;
   for (const Site site : sites) {
@@ -48,10 +48,13 @@ void Dump::observe(const SiteView& view, Threads&) {
     }
     data = rows_.data();
   }
-  // Attention maps have one matrix of T rows per head, everything else one per sequence.
-  std::int64_t first_row = std::max<std::int64_t>(view.head, 0) * positions + view.first_position;
+  // Attention maps have one matrix of T rows per head, everything else one per sequence: of T rows,
+  // or of one (logits of a head that pools).
+  const bool one_row = view.site.kind == SiteKind::logits && pools_;
+  const std::int64_t rows = one_row ? 1 : positions;
+  std::int64_t first_row = std::max<std::int64_t>(view.head, 0) * rows + view.first_position;
   if (stacked())
-    first_row += view.sequence * positions * (is_attention_map(view.site.kind) ? heads_ : 1);
+    first_row += view.sequence * rows * (is_attention_map(view.site.kind) ? heads_ : 1);
   writer_->write(
       tensor_name(view.site, view.sequence),
       static_cast<std::uint64_t>(first_row * values.cols) * sizeof(float),

@@ -39,6 +39,7 @@ class Dump final : public Observer {
   std::string tensor_name(Site site, std::int64_t sequence) const;
 
   std::int64_t heads_;
+  bool pools_;  // one row of logits per sequence
   std::vector<std::int64_t> lengths_;
   std::unique_ptr<SafetensorsWriter> writer_;
   std::vector<float> rows_;  // a piece whose rows are not contiguous

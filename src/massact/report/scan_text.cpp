@@ -40,8 +40,8 @@ std::string images_in_words(const ScanFacts& facts, const TextStyle& style) {
 std::string left_out_text(const ImageFacts& images, const TextStyle& style) {
   std::string out;
   if (images.passed_over > 0) {
-    out += wrap(fmt::format("{} {} no images: passed over.", count(images.passed_over),
-                            images.passed_over == 1 ? "file is" : "files are"),
+    out += wrap(fmt::format("{} {}: passed over.", count(images.passed_over),
+                            images.passed_over == 1 ? "file is no image" : "files are no images"),
                 style) +
            "\n";
   }
@@ -94,13 +94,26 @@ std::string token_in_words(std::string_view token, const TextStyle& style) {
   return token.empty() ? "no token" : "\"" + printable(token, style) + "\"";
 }
 
+// `path` cut to `columns` at its front: the end tells files apart.
+std::string path_end(std::string path, int columns, const TextStyle& style) {
+  if (display_width(path) <= columns) return path;
+  const std::string_view mark = style.utf8 ? "…" : "...";
+  while (!path.empty() && display_width(path) > columns - display_width(mark)) {
+    do {
+      path.erase(0, 1);
+    } while (!path.empty() && (static_cast<unsigned char>(path[0]) & 0xC0) == 0x80);
+  }
+  return std::string(mark) + path;
+}
+
 // Where a value is in an image.
 std::string image_line(const FindingExample& example, const ImageFacts& images,
                        const TextStyle& style) {
   const std::string& file = images.files.at(static_cast<std::size_t>(example.sequence));
-  const std::string text = fmt::format("{} at {} of {}", signed_number(example.value),
-                                       example.token, printable(file, style));
-  return "    " + shorten(text, style.width - 4, style) + "\n";
+  const std::string place =
+      fmt::format("    {} at {} of ", signed_number(example.value), example.token);
+  const int room = style.width - display_width(place);
+  return place + path_end(printable(file, style), room, style) + "\n";
 }
 
 // The example's token in its surroundings, the token in brackets.

@@ -44,7 +44,7 @@ class Builder {
     const auto it = context_.found.find(layer);
     require(it != context_.found.end(), "ablate",
             "expected scalars that meet the rule at layer {} of the evaluation sequences, got none "
-            "(evaluate more text: --sequences)",
+            "(evaluate more: --sequences, --max-images)",
             layer);
     return it->second;
   }
@@ -110,10 +110,10 @@ class Builder {
     }
     require(targets_.label == Label::not_massive, "mean",
             "expected a mean of {} at layer {}, but none met the rule there in the "
-            "calibration windows (calibrate on more text: --calibration, --sequences)",
+            "calibration sequences (calibrate on more: --calibration, --sequences, --max-images)",
             missing, targets_.layer);
     notes.push_back(fmt::format(
-        "the calibration windows give no mean of {}: the variant `mean` is left out", missing));
+        "the calibration sequences give no mean of {}: the variant `mean` is left out", missing));
   }
 
   // Such as "a dimension 5, weak token", or nothing if every scalar has a mean.

@@ -1,26 +1,19 @@
 #include "massact/study/head_labels.h"
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <map>
 #include <numeric>
 #include <optional>
 
 #include "massact/base/error.h"
+#include "massact/base/whole_number.h"
 #include "massact/io/json.h"
 
 namespace massact {
 namespace {
 
 constexpr std::uint64_t kMaxConfigBytes = 64 << 20;
-
-std::optional<std::int64_t> whole_number(const std::string& text) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 // "Great_White shark" -> "great white shark".
 std::string plain(std::string_view name) {

@@ -187,6 +187,24 @@ TEST(Families, TimmsNamesSayTheArchitecture) {
       HasSubstr("model_args.parallel] expected one of embed_dim"));
 }
 
+// Published files leave out what their class has as its default (google/siglip-base-patch16-224).
+TEST(Families, TowersMayRelyOnTheDefaultsOfTheirClass) {
+  const ModelConfig siglip = read(R"({"model_type": "siglip", "text_config": {},
+    "vision_config": {"model_type": "siglip_vision_model"}})");
+  EXPECT_EQ(siglip.width, 768);
+  EXPECT_EQ(siglip.vision.trained_grid(), (PatchGrid{14, 14}));
+  const ModelConfig clip =
+      read(R"({"model_type": "clip", "vision_config": {"hidden_act": "gelu"}})");
+  EXPECT_EQ(clip.vision.patch_width, 32);
+  EXPECT_EQ(clip.head.outputs, 512);
+  EXPECT_EQ(clip.activation, ops::Activation::gelu);
+  EXPECT_EQ(read(R"({"model_type": "clip_text_model"})").heads, 8);
+  EXPECT_EQ(read(R"({"model_type": "dinov2"})").vision.patch_height, 14);
+  EXPECT_EQ(read(R"({"model_type": "dinov3_vit"})").head_size, 64);
+  EXPECT_THAT(error_of(R"({"model_type": "clip", "vision_config": {"hidden_size": 0}})"),
+              HasSubstr("vision_config"));
+}
+
 TEST(Families, AClassifierIsThereIfTheArchitectureSaysSo) {
   constexpr const char* kConfig = R"({"model_type": "vit", "hidden_size": 32,
     "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64)";

@@ -2,6 +2,7 @@
 // tower (causal), each with a projection to the space in which they are compared. A checkpoint that
 // holds both is opened by its image tower.
 #include "massact/base/error.h"
+#include "massact/model/families/open_clip.h"
 #include "massact/model/families/vision.h"
 #include "massact/model/family.h"
 
@@ -25,12 +26,12 @@ void read_projection(const JsonObject& whole, const JsonObject& tower, Pooling p
   if (whole.has("projection_dim")) model.head.outputs = read_size(whole, "projection_dim", 1 << 20);
 }
 
-ModelConfig read_image_tower(const JsonObject& whole, const JsonObject& config) {
+ModelConfig read_image_tower(const JsonObject& whole, const JsonObject& tower) {
+  nlohmann::json defaults = vit_defaults();
+  defaults["patch_size"] = 32;
+  defaults["model_type"] = "clip_vision_model";
+  const JsonObject config = with_defaults(tower, defaults);
   ModelConfig model = read_vision_sizes(config, "clip");
-  if (!config.has("patch_size")) {
-    model.vision.patch_height = model.vision.patch_width = 32;
-    count_image_tokens(model);
-  }
   model.vision.patch_bias = false;
   model.vision.stem_norm = true;
   read_block(config, model);
@@ -38,7 +39,12 @@ ModelConfig read_image_tower(const JsonObject& whole, const JsonObject& config) 
   return model;
 }
 
-ModelConfig read_text_tower(const JsonObject& config) {
+ModelConfig read_text_tower(const JsonObject& tower) {
+  const JsonObject config = with_defaults(tower, {{"hidden_size", 512},
+                                                  {"intermediate_size", 2048},
+                                                  {"num_hidden_layers", 12},
+                                                  {"num_attention_heads", 8},
+                                                  {"vocab_size", 49408}});
   SizeFields fields;
   fields.kv_heads = fields.head_size = {};
   fields.default_positions = 77;
@@ -57,9 +63,24 @@ ModelConfig read_text_tower(const JsonObject& config) {
   return model;
 }
 
+// The text tower's part of a whole model's configuration.
+JsonObject text_tower_config(const JsonObject& whole) {
+  nlohmann::json tower = *whole.find("text_config");
+  tower["architectures"] = {"CLIPTextModelWithProjection"};
+  tower["projection_dim"] = *whole.find("projection_dim");
+  return {std::move(tower), whole.where("text_config")};
+}
+
 ModelConfig read_clip(const JsonObject& config) {
   const auto type = config.get<std::string>("model_type");
   if (type == "clip_text_model") return read_text_tower(config);
+  if (type == "open_clip" || type == "open_clip_text_model") {
+    const JsonObject hf = open_clip_as_hf(config);
+    ModelConfig model = type == "open_clip" ? read_image_tower(hf, hf.object("vision_config"))
+                                            : read_text_tower(text_tower_config(hf));
+    model.name = type;
+    return model;
+  }
   if (type == "clip_vision_model") return read_image_tower(config, config);
   return read_image_tower(config, config.object("vision_config"));
 }
@@ -88,6 +109,7 @@ void add_text_ends(const ModelConfig& model, WeightTable& table) {
 }
 
 WeightTable clip_weights(const ModelConfig& model) {
+  if (model.name.starts_with("open_clip")) return open_clip_weights(model);
   WeightTable table;
   if (model.is_vision()) {
     add_image_ends(model, table);
@@ -106,7 +128,10 @@ WeightTable clip_weights(const ModelConfig& model) {
 }  // namespace
 
 Family clip_family() {
-  return {"clip", {"clip", "clip_vision_model", "clip_text_model"}, read_clip, clip_weights};
+  return {"clip",
+          {"clip", "clip_vision_model", "clip_text_model", "open_clip", "open_clip_text_model"},
+          read_clip,
+          clip_weights};
 }
 
 }  // namespace massact

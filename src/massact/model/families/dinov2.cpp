@@ -7,7 +7,10 @@
 namespace massact {
 namespace {
 
-ModelConfig read_dinov2(const JsonObject& config) {
+ModelConfig read_dinov2(const JsonObject& file) {
+  nlohmann::json defaults = vit_defaults();
+  if (file.get<std::string>("model_type") == "dinov2") defaults["patch_size"] = 14;
+  const JsonObject config = with_defaults(file, defaults);
   ModelConfig model = read_vision_sizes(config, "dinov2", "");
   VisionConfig& vision = model.vision;
   if (model.name == "dinov2_with_registers") {
@@ -15,8 +18,6 @@ ModelConfig read_dinov2(const JsonObject& config) {
     require(vision.registers >= 0 && vision.registers <= 1024, config.where("num_register_tokens"),
             "expected 0 to 1024, got {}", vision.registers);
     vision.resize = PositionResize::bicubic_antialias;
-  } else if (!config.has("patch_size")) {
-    vision.patch_height = vision.patch_width = 14;
   }
   count_image_tokens(model);
   model.norm_eps = config.get_or<float>("layer_norm_eps", 1e-6f);

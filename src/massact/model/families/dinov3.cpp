@@ -7,7 +7,12 @@
 namespace massact {
 namespace {
 
-ModelConfig read_dinov3(const JsonObject& config) {
+ModelConfig read_dinov3(const JsonObject& file) {
+  nlohmann::json defaults = vit_defaults();
+  defaults["hidden_size"] = 384;
+  defaults["intermediate_size"] = 1536;
+  defaults["num_attention_heads"] = 6;
+  const JsonObject config = with_defaults(file, defaults);
   ModelConfig model = read_vision_sizes(config, "dinov3");
   model.vision.positioned_tokens = 0;
   model.vision.registers = config.get_or<std::int64_t>("num_register_tokens", 0);

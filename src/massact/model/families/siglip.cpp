@@ -13,7 +13,10 @@ void read_block(const JsonObject& config, ModelConfig& model) {
   model.activation = read_activation(config, "hidden_act", "gelu_pytorch_tanh");
 }
 
-ModelConfig read_image_tower(const JsonObject& config) {
+ModelConfig read_image_tower(const JsonObject& tower) {
+  nlohmann::json defaults = vit_defaults();
+  defaults["model_type"] = "siglip_vision_model";
+  const JsonObject config = with_defaults(tower, defaults);
   ModelConfig model = read_vision_sizes(config, "siglip");
   model.vision.class_tokens = model.vision.positioned_tokens = 0;
   count_image_tokens(model);
@@ -27,7 +30,10 @@ ModelConfig read_image_tower(const JsonObject& config) {
   return model;
 }
 
-ModelConfig read_text_tower(const JsonObject& config) {
+ModelConfig read_text_tower(const JsonObject& tower) {
+  nlohmann::json defaults = vit_defaults();
+  defaults["vocab_size"] = 32000;
+  const JsonObject config = with_defaults(tower, defaults);
   SizeFields fields;
   fields.kv_heads = fields.head_size = {};
   fields.default_positions = 64;

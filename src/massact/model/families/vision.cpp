@@ -38,6 +38,21 @@ bool classifies_images(const JsonObject& config) {
 
 }  // namespace
 
+JsonObject with_defaults(const JsonObject& config, const nlohmann::json& defaults) {
+  nlohmann::json all = defaults;
+  for (const std::string& key : config.keys()) {
+    if (config.has(key)) all[key] = *config.find(key);
+  }
+  std::string where = config.where("");
+  while (where.ends_with(' ') || where.ends_with(':') || where.ends_with('.')) where.pop_back();
+  return {std::move(all), where};
+}
+
+nlohmann::json vit_defaults() {
+  return {{"hidden_size", 768},        {"intermediate_size", 3072}, {"num_hidden_layers", 12},
+          {"num_attention_heads", 12}, {"image_size", 224},         {"patch_size", 16}};
+}
+
 void read_image_sizes(const JsonObject& config, ModelConfig& model) {
   VisionConfig& vision = model.vision;
   std::tie(vision.image_height, vision.image_width) = read_pair(config, "image_size", 224);

@@ -8,6 +8,13 @@
 
 namespace massact {
 
+/// `config` with the fields of `defaults` that it leaves out: HF's configuration classes have a
+/// default for every size, and published files rely on it.
+JsonObject with_defaults(const JsonObject& config, const nlohmann::json& defaults);
+
+/// HF's defaults of most vision transformers: ViT-B/16 on 224 pixels.
+nlohmann::json vit_defaults();
+
 /// A bidirectional encoder with family, name ("model_type"), sizes, LayerNorms, biases everywhere,
 /// image and patch sizes and learned positions. `mlp` is the field with the MLP's size; empty: the
 /// caller sets it.

@@ -5,7 +5,8 @@
 namespace massact {
 namespace {
 
-ModelConfig read_vit(const JsonObject& config) {
+ModelConfig read_vit(const JsonObject& file) {
+  const JsonObject config = with_defaults(file, vit_defaults());
   ModelConfig model = read_vision_sizes(config, "vit");
   const bool distilled = model.name == "deit";
   if (distilled) model.vision.class_tokens = model.vision.positioned_tokens = 2;
