@@ -15,8 +15,9 @@ void export_checkpoint(const ExportOptions& options) {
   std::error_code error;
   fs::create_directories(options.out, error);
   require(!error, options.out.string(), "expected a folder to write, got: {}", error.message());
-  save_model(model, options.out, options.bf16 ? at::kBFloat16 : at::kFloat,
-             config.get_or<int>("bos_token_id", 0));
+  const bool text = model.config().architecture != Architecture::vit;
+  const int bos_id = text ? config.get<int>("bos_token_id") : 0;
+  save_model(model, options.out, options.bf16 ? at::kBFloat16 : at::kFloat, bos_id);
   for (const auto& entry : fs::directory_iterator(options.checkpoint)) {
     const std::string name = entry.path().filename().string();
     if (!name.starts_with("tokenizer")) continue;

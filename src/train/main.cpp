@@ -113,8 +113,9 @@ void run_command(RunFlags& flags) {
   }
   if (!flags.attention.empty()) o.model.attention = parse_attention(flags.attention, "--attention");
   settle(o.model);
-  if (o.model.architecture == Architecture::vit && !flags.mlp_given)
+  if (o.model.architecture == Architecture::vit && !flags.mlp_given) {
     o.model.mlp = 4 * o.model.width;
+  }
   if (flags.no_bos) o.train.bos = false;
   if (o.out.empty()) o.out = "massact-out/train-" + (flags.preset.empty() ? "run" : flags.preset);
   try {

@@ -5,11 +5,14 @@
 
 #include "massact/base/error.h"
 #include "massact/base/units.h"
+#include "massact/edit/random.h"
 #include "train/hf_config.h"
 #include "train/procedural.h"
 
 namespace massact::train {
 namespace {
+
+constexpr std::int64_t kFingerprintImages = 16;
 
 class TextSource final : public Source {
  public:
@@ -60,7 +63,16 @@ class ProceduralSource final : public Source {
   Batch val_batch(std::int64_t first, std::int64_t count) const override {
     return draw(kHeldOutSeed, first, std::clamp<std::int64_t>(kHeldOutImages - first, 0, count));
   }
-  std::string fingerprint() const override { return fmt::format("{} {}", kProceduralData, size_); }
+  /// Changes when the drawing does: a hash of the first held-out images.
+  std::string fingerprint() const override {
+    std::uint64_t hash = 0;
+    for (std::int64_t number = 0; number < kFingerprintImages; ++number) {
+      for (const auto value : draw_image(kHeldOutSeed, number, size_).pixels) {
+        hash = edit::mix(hash, value);
+      }
+    }
+    return fmt::format("{} {:016x}", kProceduralData, hash);
+  }
   std::string unit() const override { return "images"; }
   std::int64_t units() const override { return 1; }
   std::string size() const override { return "images drawn while training"; }
