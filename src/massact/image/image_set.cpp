@@ -65,8 +65,10 @@ ImageFiles::ImageFiles(ImageList list, Preprocess preprocess, ImageFilesOptions 
     }
     if (static_cast<std::int64_t>(good.size()) == options.max_images) break;
   }
-  require(!good.empty(), "images", "expected an image that can be read, got {} broken ones: {}",
-          skipped_.size(), skipped_.front().reason);
+  if (good.empty()) {
+    fail("images", "expected an image that can be read, got {} broken ones: {}", skipped_.size(),
+         skipped_.front().reason);
+  }
   list_.entries = std::move(good);
 }
 

@@ -17,6 +17,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// Sums of equal values leave a rounding error: no scatter at all, to a person.
+constexpr double kNoScatter = 1e-6;
+
 // Columns: every class token and register by its mean length and scatter, patches by mean and
 // largest.
 std::string norms_table(const RegistersResult& result) {
@@ -30,7 +33,9 @@ std::string norms_table(const RegistersResult& result) {
     std::vector<std::string> row = {fmt::format("{}", layer.block)};
     for (const TokenNorms& token : layer.tokens) {
       row.push_back(number(token.norm));
-      row.push_back(token.token == "patch" ? number(token.largest) : number(token.scatter));
+      row.push_back(token.token == "patch"
+                        ? number(token.largest)
+                        : number(token.scatter < kNoScatter ? 0 : token.scatter));
     }
     rows.push_back(std::move(row));
   }
@@ -77,8 +82,7 @@ std::string registers_text(const RegistersResult& result, const TextStyle& style
   const AblateResult& evaluation = result.evaluation;
   std::string out = facts_text(evaluation.facts, style);
   out +=
-      wrap(fmt::format("means: {} images: {}; evaluation: {}", evaluation.split.calibration_windows,
-                       printable(evaluation.split.calibration, style),
+      wrap(fmt::format("means: {}; evaluation: {}", printable(evaluation.split.calibration, style),
                        printable(evaluation.split.evaluation, style)),
            style) +
       "\n\n";

@@ -14,6 +14,8 @@
 namespace massact {
 namespace {
 
+constexpr std::int64_t kFewImages = 10;
+
 double length_of(const float* values, std::int64_t count) {
   double squares = 0.0;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -243,6 +245,12 @@ RegistersResult run_registers(const Model& model, const ImageSplit& split,
     given = std::make_shared<const RegisterMeans>(read_register_means(options.means, config));
   }
   measure_means(model, split, labels, options.run, progress, result);
+  if (split.calibration->count() < kFewImages) {
+    evaluation.warnings.push_back(fmt::format(
+        "the means are of {} only: too few to say how constant anything is (--calibration)",
+        split.calibration->count() == 1 ? "one image"
+                                        : fmt::format("{} images", split.calibration->count())));
+  }
 
   VariantList variants(labels, config);
   if (config.vision.registers == 0) {
