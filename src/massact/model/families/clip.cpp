@@ -3,6 +3,7 @@
 // holds both is opened by its image tower.
 #include "massact/base/error.h"
 #include "massact/model/families/open_clip.h"
+#include "massact/model/families/towers.h"
 #include "massact/model/families/vision.h"
 #include "massact/model/family.h"
 

@@ -2,6 +2,7 @@
 // text tower that sees in both directions and is read at its last token. A checkpoint that holds
 // both is opened by its image tower.
 #include "massact/base/error.h"
+#include "massact/model/families/towers.h"
 #include "massact/model/families/vision.h"
 #include "massact/model/family.h"
 

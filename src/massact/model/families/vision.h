@@ -46,9 +46,4 @@ void add_vit_attention(const ModelConfig& model, const std::string& prefix, Weig
 /// The classifier `source`, if the model has one.
 void add_classifier(const ModelConfig& model, const std::string& source, WeightTable& table);
 
-/// Blocks of CLIP's and SigLIP's towers, and what such checkpoints hold for both.
-void add_tower_blocks(const ModelConfig& model, WeightTable& table);
-/// Embeddings and final norm of their text towers.
-void add_tower_text(const ModelConfig& model, WeightTable& table);
-
 }  // namespace massact
