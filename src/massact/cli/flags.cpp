@@ -88,11 +88,10 @@ BosPolicy TextFlags::bos_policy() const {
 
 void require_reads_text(const Model& model) {
   if (!model.config().is_vision()) return;
-  fail_usage(
-      model.name(),
-      "expected a model that reads text: this one ({}) reads images (scan, trace, explain, "
-      "ablate and registers take --images)",
-      model.config().family);
+  fail_usage(model.name(),
+             "expected a model that reads text: this one ({}) reads images (scan, trace, explain, "
+             "ablate and registers take --images)",
+             model.config().family);
 }
 
 Corpus TextFlags::read(const Model& model) const {

@@ -40,13 +40,14 @@ std::vector<std::string> golden_names() {
   return names;
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, Decode, testing::ValuesIn(golden_names()), [](const auto& case_info) {
-  std::string name = case_info.param;
-  for (char& c : name) {
-    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
-  }
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Files, Decode, testing::ValuesIn(golden_names()),
+                         [](const auto& case_info) {
+                           std::string name = case_info.param;
+                           for (char& c : name) {
+                             if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+                           }
+                           return name;
+                         });
 
 TEST(DecodeFormat, ComesFromTheContent) {
   io_test::TemporaryDirectory folder;
