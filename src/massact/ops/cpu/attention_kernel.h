@@ -10,6 +10,8 @@
 
 namespace massact::ops::cpu {
 
+class PanelKernel;
+
 constexpr std::int64_t kKeyTile = 256;  ///< keys per tile: columns of a block of scores
 constexpr std::int64_t kKeyStep = 64;   ///< kernels compute scores of this many keys at a time
 
@@ -60,8 +62,9 @@ class AttentionKernel {
 /// The f32 kernel, for any head size on any CPU.
 std::unique_ptr<const AttentionKernel> attention_kernel_f32(std::int64_t head_size);
 
-/// bf16 products on AMX; needs CpuLevel::amx.
-std::unique_ptr<const AttentionKernel> attention_kernel_amx(std::int64_t head_size);
+/// bf16 products of `panels`.
+std::unique_ptr<const AttentionKernel> attention_kernel_bf16(std::int64_t head_size,
+                                                             const PanelKernel& panels);
 
 /// What becomes of a block's scores.
 enum class ScoreMode : std::uint8_t {
