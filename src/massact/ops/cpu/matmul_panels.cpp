@@ -21,6 +21,14 @@ constexpr std::int64_t kStreamBytes = 8 << 20;    // larger results are written 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 std::int64_t round_up(std::int64_t a, std::int64_t b) { return divide_up(a, b) * b; }
 
+// True if columns of y that are multiples of a panel begin at cache lines.
+bool whole_lines(FloatMatrix y) {
+  constexpr std::uintptr_t kLine = 64;
+  return (reinterpret_cast<std::uintptr_t>(y.data) | static_cast<std::uintptr_t>(y.stride * 4)) %
+             kLine ==
+         0;
+}
+
 // x packed: per block of rows, per block of k, its panels.
 struct PackedRows {
   const std::uint16_t* data = nullptr;
@@ -114,7 +122,7 @@ void PanelMatrix::pack_rows(ConstFloatMatrix x, std::int64_t panel, const NormOp
       std::min(kBlockM, divide_up(x.rows, kPanel) * kPanel - block_first);
   for (std::int64_t kb = 0; kb < k_blocks(); ++kb) {
     const KBlock block = k_block(kb);
-    pack_a_panel(rows.data + block.first, rows.stride, count, std::min(kBlockK, k_ - block.first),
+    pack_a_panel(rows.slice_cols(block.first, std::min(kBlockK, k_ - block.first)), 1.0f,
                  out + block_first * padded_k_ + block.first * block_rows +
                      (row - block_first) * block.steps * kPanelStep);
   }
@@ -154,7 +162,7 @@ void PanelMatrix::multiply_block(const PanelProducts& products, const PackedRows
   const std::int64_t first_out = nb * kBlockN, width = std::min(kBlockN, padded_n_ - first_out);
   const std::int64_t row_panels = rows / kPanel, out_panels = width / kPanel;
   const std::uint16_t* const a_block = a.data + first_row * padded_k_;
-  const bool stream = y.rows * y.cols * 4 >= kStreamBytes;
+  const bool stream = y.rows * y.cols * 4 >= kStreamBytes && whole_lines(y);
 
   for (std::int64_t kb = 0; kb < k_blocks(); ++kb) {
     const KBlock block = k_block(kb);

@@ -41,47 +41,27 @@ MASSACT_AVX512 inline void transpose_16x16(__m512i* rows) {
   }
 }
 
-}  // namespace
-
-const PanelKernel* panel_kernel() {
-  if (cpu_level() == CpuLevel::amx) return &amx_panel_kernel();
-  return cpu_level() == CpuLevel::avx512_bf16 ? &avx512_panel_kernel() : nullptr;
+// 32 values, or the first `left` and zeros, times `factor`, in bf16.
+MASSACT_AVX512 inline __m512i load_bf16(const float* x, std::int64_t left, __m512 factor) {
+  const auto mask = static_cast<std::uint32_t>((std::uint64_t{1} << left) - 1);
+  const __m512 low = _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), x);
+  const __m512 high = _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask >> 16), x + 16);
+  const __m512bh both =
+      _mm512_cvtne2ps_pbh(_mm512_mul_ps(high, factor), _mm512_mul_ps(low, factor));
+  return reinterpret_cast<const __m512i&>(both);
 }
 
-MASSACT_AVX512 void pack_a_panel(const float* x, std::int64_t stride, std::int64_t rows,
-                                 std::int64_t count, std::uint16_t* panel) {
-  const std::int64_t steps = (count + kPanelStep - 1) / kPanelStep;
-  for (std::int64_t r = 0; r < kPanel; ++r) {
-    std::uint16_t* out = panel + r * kPanelStep;  // the second tile follows the first
-    const float* row = x + r * stride;
-    for (std::int64_t step = 0; step < steps; ++step, out += kPanelStepElements) {
-      const std::int64_t left = r < rows ? std::min(kPanelStep, count - step * kPanelStep) : 0;
-      const auto mask = static_cast<std::uint32_t>((std::uint64_t{1} << left) - 1);
-      const __m512 low =
-          _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), row + step * kPanelStep);
-      const __m512 high =
-          _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask >> 16), row + step * kPanelStep + 16);
-      const __m512bh both = _mm512_cvtne2ps_pbh(high, low);
-      _mm512_store_si512(out, reinterpret_cast<const __m512i&>(both));
-    }
-  }
-}
-
-MASSACT_AVX512 void pack_b_panel(const std::uint16_t* w, std::int64_t stride, std::int64_t outputs,
-                                 std::int64_t count, std::uint16_t* panel) {
+// A B panel from load(output, k, left): 32 values of k of an output, zeros after the first `left`.
+template <class Load>
+MASSACT_AVX512 inline void pack_outputs(std::int64_t count, std::uint16_t* panel,
+                                        const Load& load) {
   const std::int64_t steps = (count + kPanelStep - 1) / kPanelStep;
   for (std::int64_t step = 0; step < steps; ++step, panel += kPanelStepElements) {
-    const std::int64_t left = std::min(kPanelStep, count - step * kPanelStep);
-    const auto mask = static_cast<__mmask32>((std::uint64_t{1} << left) - 1);
+    const std::int64_t k = step * kPanelStep, left = std::min(kPanelStep, count - k);
     for (std::int64_t tile = 0; tile < 2; ++tile) {
       // A transposition of 16 outputs by 16 pairs of k.
       __m512i rows[16];
-      for (std::int64_t o = 0; o < 16; ++o) {
-        const std::int64_t output = tile * 16 + o;
-        rows[o] = output < outputs
-                      ? _mm512_maskz_loadu_epi16(mask, w + output * stride + step * kPanelStep)
-                      : _mm512_setzero_si512();
-      }
+      for (std::int64_t o = 0; o < 16; ++o) rows[o] = load(tile * 16 + o, k, left);
       transpose_16x16(rows);
       for (std::int64_t pair = 0; pair < 16; ++pair) {
         _mm512_store_si512(panel + tile * kTile + pair * 32, rows[pair]);
@@ -90,14 +70,50 @@ MASSACT_AVX512 void pack_b_panel(const std::uint16_t* w, std::int64_t stride, st
   }
 }
 
-MASSACT_AVX512 void pack_b_panel_from_rows(const float* x, std::int64_t stride, std::int64_t rows,
-                                           std::int64_t columns, std::uint16_t* panel) {
-  const std::int64_t steps = (rows + kPanelStep - 1) / kPanelStep;
+}  // namespace
+
+const PanelKernel* panel_kernel() {
+  if (cpu_level() == CpuLevel::amx) return &amx_panel_kernel();
+  return cpu_level() == CpuLevel::avx512_bf16 ? &avx512_panel_kernel() : nullptr;
+}
+
+MASSACT_AVX512 void pack_a_panel(ConstFloatMatrix x, float scale, std::uint16_t* panel) {
+  const std::int64_t steps = (x.cols + kPanelStep - 1) / kPanelStep;
+  const __m512 factor = _mm512_set1_ps(scale);
+  for (std::int64_t r = 0; r < kPanel; ++r) {
+    std::uint16_t* out = panel + r * kPanelStep;  // the second tile follows the first
+    const float* row = x.row(r);
+    for (std::int64_t step = 0; step < steps; ++step, out += kPanelStepElements) {
+      const std::int64_t left = r < x.rows ? std::min(kPanelStep, x.cols - step * kPanelStep) : 0;
+      _mm512_store_si512(out, load_bf16(row + step * kPanelStep, left, factor));
+    }
+  }
+}
+
+MASSACT_AVX512 void pack_b_panel(const std::uint16_t* w, std::int64_t stride, std::int64_t outputs,
+                                 std::int64_t count, std::uint16_t* panel) {
+  pack_outputs(count, panel,
+               [&](std::int64_t output, std::int64_t k, std::int64_t left) MASSACT_AVX512 {
+                 const auto mask = static_cast<__mmask32>((std::uint64_t{1} << left) - 1);
+                 return output < outputs ? _mm512_maskz_loadu_epi16(mask, w + output * stride + k)
+                                         : _mm512_setzero_si512();
+               });
+}
+
+MASSACT_AVX512 void pack_b_panel(ConstFloatMatrix w, std::uint16_t* panel) {
+  const __m512 one = _mm512_set1_ps(1.0f);
+  pack_outputs(
+      w.cols, panel, [&](std::int64_t output, std::int64_t k, std::int64_t left) MASSACT_AVX512 {
+        return output < w.rows ? load_bf16(w.row(output) + k, left, one) : _mm512_setzero_si512();
+      });
+}
+
+MASSACT_AVX512 void pack_b_panel_from_rows(ConstFloatMatrix x, std::uint16_t* panel) {
+  const std::int64_t steps = (x.rows + kPanelStep - 1) / kPanelStep;
   const auto bf16_bits = [&](std::int64_t row, std::int64_t column) MASSACT_AVX512 {
-    const std::int64_t left = row < rows ? std::clamp<std::int64_t>(columns - column, 0, 16) : 0;
+    const std::int64_t left = row < x.rows ? std::clamp<std::int64_t>(x.cols - column, 0, 16) : 0;
     const auto mask = static_cast<__mmask16>((1u << left) - 1);
-    const __m256bh half =
-        _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, x + row * stride + column));
+    const __m256bh half = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, x.row(row) + column));
     return _mm512_cvtepu16_epi32(reinterpret_cast<const __m256i&>(half));
   };
   for (std::int64_t step = 0; step < steps; ++step, panel += kPanelStepElements) {

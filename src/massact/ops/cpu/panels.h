@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "massact/tensor/tensor.h"
+
 namespace massact::ops::cpu {
 
 constexpr std::int64_t kPanelStep = 32;  ///< k per step
@@ -71,18 +73,18 @@ const PanelKernel* panel_kernel();
 const PanelKernel& amx_panel_kernel();
 const PanelKernel& avx512_panel_kernel();
 
-/// Rows of f32 → one A panel: 32 rows (missing ones zero), `count` values of k from `x`, padded
-/// with zeros to whole steps. As the other two, needs CpuLevel::avx512_bf16.
-void pack_a_panel(const float* x, std::int64_t stride, std::int64_t rows, std::int64_t count,
-                  std::uint16_t* panel);
+/// Up to 32 rows of f32, times `scale` → one A panel; missing rows are zero, columns are padded
+/// with zeros to whole steps of k. As the others, needs CpuLevel::avx512_bf16.
+void pack_a_panel(ConstFloatMatrix x, float scale, std::uint16_t* panel);
 
-/// Rows of bf16 weights → one B panel: 32 outputs (missing ones zero), `count` values of k.
+/// Up to 32 rows (outputs) of bf16 weights, `count` values of k → one B panel, padded likewise.
 void pack_b_panel(const std::uint16_t* w, std::int64_t stride, std::int64_t outputs,
                   std::int64_t count, std::uint16_t* panel);
+/// The same from f32.
+void pack_b_panel(ConstFloatMatrix w, std::uint16_t* panel);
 
-/// Rows of f32 that are summed over, in pairs → one B panel: 32 columns (missing ones zero), `rows`
-/// values of k.
-void pack_b_panel_from_rows(const float* x, std::int64_t stride, std::int64_t rows,
-                            std::int64_t columns, std::uint16_t* panel);
+/// Rows of f32 that are summed over, in pairs → one B panel: up to 32 columns (missing ones zero),
+/// x.rows values of k, padded with zeros to whole steps.
+void pack_b_panel_from_rows(ConstFloatMatrix x, std::uint16_t* panel);
 
 }  // namespace massact::ops::cpu
