@@ -53,6 +53,11 @@ std::vector<AttentionCase> cases() {
   with("head_128", {300}, [](auto& c) { c.head_size = 128; });
   with("head_256", {97}, [](auto& c) { c.head_size = 256; });
   with("tiles", {513, 96, 256, 257}, [](auto& c) { c.head_size = 32; });
+  with("images", {261, 261}, [](auto& c) {
+    c.causal = false;
+    c.head_size = 45;
+    c.heads = c.kv_heads = 6;
+  });
   with("bidirectional", {197, 5}, [](auto& c) { c.causal = false, c.head_size = 64; });
   with("window", {600}, [](auto& c) { c.window = 70; });
   with("window_1", {50}, [](auto& c) { c.window = 1; });
