@@ -13,7 +13,7 @@
 namespace massact::ops::cpu {
 namespace {
 
-constexpr std::int64_t kQueryTile = 288;            // whole blocks of every kernel
+constexpr std::int64_t kQueryTile = 288;           // whole blocks of every kernel
 constexpr std::int64_t kPackedBytes = 64ll << 20;  // packed keys and values kept at a time
 constexpr float kMasked = -std::numeric_limits<float>::infinity();
 
