@@ -42,32 +42,30 @@ Model ModelFlags::open() const {
 }
 
 void TextFlags::declare(CLI::App& command) {
-  CLI::Option* text_flag = command.add_option(
-      "--text", text, "Text files, - for stdin (default: a text that ships with the program)");
-  options_.push_back(text_flag);
-  options_.push_back(
-      command.add_option("--tokens", tokens, "Token ids: .npy (1-D, 2-D) or nanoGPT .bin")
-          ->excludes(text_flag));
+  CLI::Option* text_flag = own(command.add_option(
+      "--text", text, "Text files, - for stdin (default: a text that ships with the program)"));
+  own(command.add_option("--tokens", tokens, "Token ids: .npy (1-D, 2-D) or nanoGPT .bin"))
+      ->excludes(text_flag);
   declare_size(command);
-  options_.push_back(
-      command
-          .add_option("--bos", bos,
-                      "BOS before every sequence; auto: as the tokenizer's configuration says")
-          ->check(CLI::IsMember({"auto", "yes", "no"}))
-          ->capture_default_str());
+  own(command.add_option("--bos", bos,
+                         "BOS before every sequence; auto: as the tokenizer's configuration says"))
+      ->check(CLI::IsMember({"auto", "yes", "no"}))
+      ->capture_default_str();
 }
 
 void TextFlags::declare_size(CLI::App& command) {
-  options_.push_back(
-      command
-          .add_option(
-              "--seq-len", seq_len,
-              "Tokens per sequence, BOS included (default: the model's limit, at most 2048)")
-          ->check(CLI::PositiveNumber));
-  options_.push_back(
-      command.add_option("--sequences", sequences, "How many sequences, from the start")
-          ->check(CLI::PositiveNumber)
-          ->capture_default_str());
+  own(command.add_option(
+          "--seq-len", seq_len,
+          "Tokens per sequence, BOS included (default: the model's limit, at most 2048)"))
+      ->check(CLI::PositiveNumber);
+  own(command.add_option("--sequences", sequences, "How many sequences, from the start"))
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+}
+
+CLI::Option* TextFlags::own(CLI::Option* option) {
+  options_.push_back(option);
+  return option;
 }
 
 std::string TextFlags::typed() const { return first_typed(options_); }
@@ -149,8 +147,8 @@ bool reads_images(const Model& model, const TextFlags& text, const ImageFlags& i
   }
   const std::string typed = text.typed();
   if (!typed.empty()) {
-    fail_usage(typed, "expected images: {} ({}) reads no text (give --images)", model.name(),
-               model.config().family);
+    fail_usage(typed, "this is for text: {} ({}) reads no text, only images (--images)",
+               model.name(), model.config().family);
   }
   if (images.paths.empty()) {
     fail_usage("--images", "expected images for {} ({}): folders, .csv lists or files, got none",

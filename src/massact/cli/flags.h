@@ -36,6 +36,8 @@ struct TextFlags {
   void declare(CLI::App& command);
   /// --seq-len and --sequences alone.
   void declare_size(CLI::App& command);
+  /// Counts a command's own flag among those that only models of text know.
+  CLI::Option* own(CLI::Option* option);
   /// The first of these flags that was typed; empty: none.
   std::string typed() const;
   /// The length in effect for this model. Throws UsageError if it is longer than the model allows.

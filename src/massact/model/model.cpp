@@ -215,6 +215,7 @@ Model open_text_tower(const fs::path& path, const OpenOptions& options) {
   const JsonObject whole = read_config_of(folder);
   const auto type = whole.get_or<std::string>("model_type", "");
   if (type == "open_clip") {
+    whole.object("model_cfg");  // or it says that there is none
     nlohmann::json named = {{"model_type", "open_clip_text_model"},
                             {"model_cfg", *whole.find("model_cfg")}};
     return open_hf_model(folder, JsonObject(std::move(named), folder.string()), options);

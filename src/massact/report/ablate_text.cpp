@@ -5,6 +5,7 @@
 
 #include "massact/report/ablate_report.h"
 #include "massact/report/eval_text.h"
+#include "massact/report/image_text.h"
 #include "massact/report/numbers.h"
 
 namespace massact {
@@ -158,6 +159,7 @@ std::string ablate_text(const AblateResult& result, const TextStyle& style) {
                        printable(result.split.evaluation, style)),
            style) +
       "\n";
+  if (result.images) out += left_out_text(*result.images, style);
   for (std::size_t i = 0; i < result.texts.size(); ++i) {
     const auto& original = result.rows.front().measures.perplexities[i];
     out += wrap(fmt::format("ppl {}: {}", name_of(result.texts[i].request.convention),
