@@ -115,17 +115,21 @@ std::vector<std::string> cells_of(const AblateResult& result, const VariantRow& 
   return cells;
 }
 
+std::string_view what_they_are(Label label) {
+  if (label == Label::massive) return "Massive activations";
+  return label == Label::large ? "Large activations, NOT massive,"
+                               : "The largest values, NOT massive,";
+}
+
 std::string targets_text(const AblateResult& result, const TextStyle& style) {
   if (!result.targets) return "";
   const Targets& targets = *result.targets;
-  std::string out =
-      wrap(fmt::format("{} at layer {} ({}, by the rule {}; selector {}):",
-                       targets.label == Label::not_massive ? "The largest values, NOT massive,"
-                                                           : "Massive activations",
-                       targets.layer, name_of(targets.label), targets.findings.rule.to_string(),
-                       result.selector == SelectorKind::found ? "found" : "class"),
-           style) +
-      "\n";
+  std::string out = wrap(fmt::format("{} at layer {} ({}, by the rule {}; selector {}):",
+                                     what_they_are(targets.label), targets.layer,
+                                     name_of(targets.label), targets.findings.rule.to_string(),
+                                     result.selector == SelectorKind::found ? "found" : "class"),
+                         style) +
+                    "\n";
   for (const AblationTarget& target : targets.targets) {
     const std::string mean =
         target.mean_count == 0
