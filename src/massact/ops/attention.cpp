@@ -7,7 +7,7 @@
 #include "massact/base/error.h"
 #include "massact/ops/attention_sums.h"
 #include "massact/ops/cpu/attention_tiles.h"
-#include "massact/ops/cpu/features.h"
+#include "massact/ops/cpu/panels.h"
 
 namespace massact::ops {
 namespace {
@@ -70,9 +70,12 @@ void run_attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
     require(s.first >= 0 && s.count > 0 && s.first <= rows - s.count, "attention",
             "expected sequences within {} rows, got {} rows from {}", rows, s.count, s.first);
   }
-  const bool amx = options.precision == Precision::bf16 && cpu_level() == CpuLevel::amx;
-  const auto kernel = amx ? cpu::attention_kernel_amx(options.head_size)
-                          : cpu::attention_kernel_f32(options.head_size);
+  // Panels are 32 values of k wide: padding a very small head costs more than bf16 gains.
+  constexpr std::int64_t kSmallestHead = 16;
+  const bool bf16 = options.precision == Precision::bf16 && options.head_size >= kSmallestHead;
+  const cpu::PanelKernel* panels = bf16 ? cpu::panel_kernel() : nullptr;
+  const auto kernel = panels != nullptr ? cpu::attention_kernel_bf16(options.head_size, *panels)
+                                        : cpu::attention_kernel_f32(options.head_size);
   if (sums != nullptr) {
     require(sums->chosen.empty() || std::ssize(sums->chosen) == rows, "attention",
             "expected a mark for each of {} keys, got {}", rows, sums->chosen.size());

@@ -40,7 +40,7 @@ struct AttentionOptions {
   float clip_eta = 1.0f;
 
   /// In what q·k and p·v are computed by the tiled path; the softmax is f32. bf16 is a wish: where
-  /// the CPU has no AMX, f32 is used.
+  /// the CPU has neither AMX nor AVX512-BF16, and for heads of less than 16, f32 is used.
   Precision precision = Precision::f32;
 
   bool has_slot() const { return !slot_key.empty() || !slot_logit.empty(); }

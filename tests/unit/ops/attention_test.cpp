@@ -7,6 +7,7 @@
 #include <string>
 
 #include "massact/base/error.h"
+#include "massact/ops/cpu/features.h"
 #include "massact/ops/ref/ops.h"
 #include "unit/ops/support.h"
 
@@ -52,6 +53,11 @@ std::vector<AttentionCase> cases() {
   with("head_128", {300}, [](auto& c) { c.head_size = 128; });
   with("head_256", {97}, [](auto& c) { c.head_size = 256; });
   with("tiles", {513, 96, 256, 257}, [](auto& c) { c.head_size = 32; });
+  with("images", {261, 261}, [](auto& c) {
+    c.causal = false;
+    c.head_size = 45;
+    c.heads = c.kv_heads = 6;
+  });
   with("bidirectional", {197, 5}, [](auto& c) { c.causal = false, c.head_size = 64; });
   with("window", {600}, [](auto& c) { c.window = 70; });
   with("window_1", {50}, [](auto& c) { c.window = 1; });
@@ -241,17 +247,22 @@ TEST_P(AttentionTest, Bf16AgreesWithReference) {
   ref::attention(in_.q.view(), in_.k.view(), in_.v.view(), in_.sequences, in_.options,
                  expected.view());
   in_.options.precision = Precision::bf16;
-  attention(in_.q.view(), in_.k.view(), in_.v.view(), in_.sequences, in_.options, z.view(),
-            threads_);
   const double sum = p_.kind == AttentionKind::sigmoid ? 20 : 1;
-  expect_close(z, expected, 4e-3, sum * 4e-3);
-  Threads one(1);
-  Matrix again = in_.output();
-  const RowRange& last = in_.sequences.back();
-  attention(in_.q.view(), in_.k.view(), in_.v.view(), {&last, 1}, in_.options, again.view(), one);
-  for (std::int64_t r = last.first; r < last.first + last.count; ++r) {
-    ASSERT_TRUE(test::same_bits(again.row(r), z.row(r), z.cols));
+  for (const CpuLevel level : {CpuLevel::amx, CpuLevel::avx512_bf16}) {  // or what the CPU has
+    limit_cpu_level(level);
+    SCOPED_TRACE(name_of(cpu_level()));
+    attention(in_.q.view(), in_.k.view(), in_.v.view(), in_.sequences, in_.options, z.view(),
+              threads_);
+    expect_close(z, expected, 4e-3, sum * 4e-3);
+    Threads one(1);
+    Matrix again = in_.output();
+    const RowRange& last = in_.sequences.back();
+    attention(in_.q.view(), in_.k.view(), in_.v.view(), {&last, 1}, in_.options, again.view(), one);
+    for (std::int64_t r = last.first; r < last.first + last.count; ++r) {
+      ASSERT_TRUE(test::same_bits(again.row(r), z.row(r), z.cols));
+    }
   }
+  limit_cpu_level(CpuLevel::amx);
 }
 
 TEST_P(AttentionTest, ExplicitPathAgreesWithReference) {

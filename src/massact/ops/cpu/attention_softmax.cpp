@@ -147,8 +147,8 @@ struct RowColumns {
       return std::clamp(key - block.first_key, block.columns.first, block.columns.last);
     };
     visible = {column(keys.first), column(keys.last)};
-    steps = {visible.first / kKeyStep * kKeyStep,
-             (visible.last + kKeyStep - 1) / kKeyStep * kKeyStep};
+    steps = {visible.first / kWeightStep * kWeightStep,
+             (visible.last + kWeightStep - 1) / kWeightStep * kWeightStep};
   }
   Columns visible, steps;
 };
@@ -254,8 +254,15 @@ void SigmoidRow(float* x, std::int64_t count) {
   for_each_vector(count, x, [](V v) HWY_ATTR { return sigmoid(v); });
 }
 
+// Written out: the compiler would have to expect that x and out overlap.
 void ScaleRow(const float* x, float factor, std::int64_t cols, float* out) {
-  for (std::int64_t c = 0; c < cols; ++c) out[c] = x[c] * factor;
+  const D d;
+  const V factor_v = hn::Set(d, factor);
+  std::int64_t c = 0;
+  for (; c + lane_count() <= cols; c += lane_count()) {
+    hn::StoreU(hn::Mul(hn::LoadU(d, x + c), factor_v), d, out + c);
+  }
+  for (; c < cols; ++c) out[c] = x[c] * factor;
 }
 
 void AddScaledRow(const float* x, float weight, std::int64_t cols, float* out) {

@@ -13,11 +13,26 @@
 namespace massact::ops::cpu {
 namespace {
 
-constexpr std::int64_t kQueryTile = 96;            // whole blocks of every kernel
+constexpr std::int64_t kQueryTile = 288;            // whole blocks of every kernel
 constexpr std::int64_t kPackedBytes = 64ll << 20;  // packed keys and values kept at a time
 constexpr float kMasked = -std::numeric_limits<float>::infinity();
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+// Into the L2 cache. A head's rows are a few cache lines each, with all other heads between them:
+// too short for the CPU to foresee them.
+void prefetch(ConstFloatMatrix x) {
+  constexpr std::int64_t kLine = 16;
+  for (std::int64_t r = 0; r < x.rows; ++r) {
+    for (std::int64_t c = 0; c < x.cols; c += kLine) __builtin_prefetch(x.row(r) + c, 0, 2);
+  }
+}
+
+// How many heads, which lie side by side in memory, a task does one after the other: while one is
+// computed, the next one's rows are fetched. Few enough that every thread gets several tasks.
+std::int64_t run_of_heads(std::int64_t heads, std::int64_t tiles, const Threads& threads) {
+  return std::clamp<std::int64_t>(heads * tiles / (8 * threads.count()), 1, 4);
+}
 
 /// A sequence whose keys and values are packed at `packed`: per key head the tiles of keys, then
 /// the tiles of values.
@@ -48,6 +63,21 @@ class Attention {
   std::int64_t tile_bytes() const { return kernel_.key_tile_bytes() + kernel_.value_tile_bytes(); }
   const std::byte* keys_of(const PackedSequence& s, std::int64_t kv_head, std::int64_t tile) const {
     return s.packed + (kv_head * s.key_tiles + tile) * tile_bytes();
+  }
+  // The rows of k or v that belong to a tile.
+  ConstFloatMatrix tile_of(ConstFloatMatrix x, const PackedSequence& s, std::int64_t kv_head,
+                           std::int64_t tile) const {
+    const std::int64_t c = kernel_.head_size(), first = tile * kKeyTile;
+    return x.slice_rows(s.rows.first + first, std::min(kKeyTile, s.rows.count - first))
+        .slice_cols(kv_head * c, c);
+  }
+  // The rows of q of a tile of queries.
+  ConstFloatMatrix queries_of(const PackedSequence& s, std::int64_t head,
+                              std::int64_t first_query) const {
+    const std::int64_t c = kernel_.head_size();
+    return q_
+        .slice_rows(s.rows.first + first_query, std::min(kQueryTile, s.rows.count - first_query))
+        .slice_cols(head * c, c);
   }
   void pack_tile(const PackedSequence& s, std::int64_t kv_head, std::int64_t tile) const;
   void run_tile(const PackedSequence& s, std::int64_t head, std::int64_t first_query) const;
@@ -98,43 +128,54 @@ void Attention::run(std::span<const RowRange> sequences, std::int64_t first_inde
   };
   std::vector<PackedSequence> all;
   std::vector<Task> packs, tiles;
+  std::int64_t rows_in_all = 0;
+  for (const RowRange& rows : sequences) rows_in_all += rows.count;
+  const std::int64_t kv_run = run_of_heads(options_.kv_heads, rows_in_all / kKeyTile, threads);
+  const std::int64_t run = run_of_heads(options_.heads, rows_in_all / kQueryTile, threads);
   for (const RowRange& rows : sequences) {
     const auto s = static_cast<std::int64_t>(all.size());
     all.push_back({rows, first_index + s, divide_up(rows.count, kKeyTile), packed});
     packed += packed_bytes(rows);
-    for (std::int64_t g = 0; g < options_.kv_heads; ++g) {
-      for (std::int64_t t = 0; t < all.back().key_tiles; ++t) packs.push_back({s, g, t});
+    for (std::int64_t t = 0; t < all.back().key_tiles; ++t) {
+      for (std::int64_t g = 0; g < options_.kv_heads; g += kv_run) packs.push_back({s, g, t});
     }
     // The last queries see the most keys: they go first, so that threads finish together.
     for (std::int64_t t = divide_up(rows.count, kQueryTile) - 1; t >= 0; --t) {
       if (sums_ != nullptr && t > 0) continue;
-      for (std::int64_t h = 0; h < options_.heads; ++h) tiles.push_back({s, h, t * kQueryTile});
+      for (std::int64_t h = 0; h < options_.heads; h += run)
+        tiles.push_back({s, h, t * kQueryTile});
     }
   }
   threads.parallel_for(static_cast<std::int64_t>(packs.size()), [&](std::int64_t i, int) {
     const Task& task = packs[static_cast<std::size_t>(i)];
-    pack_tile(all[static_cast<std::size_t>(task.sequence)], task.head, task.index);
+    const PackedSequence& s = all[static_cast<std::size_t>(task.sequence)];
+    const std::int64_t last = std::min(options_.kv_heads, task.head + kv_run);
+    for (std::int64_t g = task.head; g < last; ++g) {
+      if (g + 1 < last) {
+        prefetch(tile_of(k_, s, g + 1, task.index));
+        prefetch(tile_of(v_, s, g + 1, task.index));
+      }
+      pack_tile(s, g, task.index);
+    }
   });
   threads.parallel_for(static_cast<std::int64_t>(tiles.size()), [&](std::int64_t i, int) {
     const Task& task = tiles[static_cast<std::size_t>(i)];
     const PackedSequence& s = all[static_cast<std::size_t>(task.sequence)];
     const std::int64_t end = sums_ != nullptr ? s.rows.count : task.index + 1;
-    for (std::int64_t first = task.index; first < end; first += kQueryTile) {
-      run_tile(s, task.head, first);
+    const std::int64_t last = std::min(options_.heads, task.head + run);
+    for (std::int64_t head = task.head; head < last; ++head) {
+      for (std::int64_t first = task.index; first < end; first += kQueryTile) {
+        if (head + 1 < last) prefetch(queries_of(s, head + 1, first));
+        run_tile(s, head, first);
+      }
     }
   });
 }
 
 void Attention::pack_tile(const PackedSequence& s, std::int64_t kv_head, std::int64_t tile) const {
-  const std::int64_t c = kernel_.head_size();
-  const std::int64_t first = tile * kKeyTile;
-  const std::int64_t count = std::min(kKeyTile, s.rows.count - first);
-  const auto part = [&](ConstFloatMatrix x) {
-    return x.slice_rows(s.rows.first + first, count).slice_cols(kv_head * c, c);
-  };
   std::byte* out = s.packed + (kv_head * s.key_tiles + tile) * tile_bytes();
-  kernel_.pack_keys(part(k_), out);
-  kernel_.pack_values(part(v_), out + kernel_.key_tile_bytes());
+  kernel_.pack_keys(tile_of(k_, s, kv_head, tile), out);
+  kernel_.pack_values(tile_of(v_, s, kv_head, tile), out + kernel_.key_tile_bytes());
 }
 
 float Attention::slot_score(const float* query, std::int64_t head) const {
@@ -197,10 +238,11 @@ Attention::Scored Attention::score_block(const Tile& tile, const PackedSequence&
   const Columns seen = {column(visible_keys(options_, first_query, s.rows.count).first),
                         column(visible_keys(options_, first_query + rows - 1, s.rows.count).last)};
   if (seen.first >= seen.last) return {};
-  const Columns steps = {seen.first / kKeyStep * kKeyStep,
-                         divide_up(seen.last, kKeyStep) * kKeyStep};
+  const std::int64_t step = kernel_.key_step();
+  const Columns steps = {seen.first / step * step, divide_up(seen.last, step) * step};
   const std::byte* keys = keys_of(s, tile.kv_head, key_tile);
-  kernel_.scores(tile.packed_queries + block * kernel_.query_bytes(), keys, steps, tile.scores);
+  kernel_.scores(tile.packed_queries + block * kernel_.query_bytes(), keys, {rows, steps},
+                 tile.scores);
   const float slope = options_.alibi_slopes.empty()
                           ? 0.0f
                           : options_.alibi_slopes[static_cast<std::size_t>(tile.head)];
@@ -217,7 +259,7 @@ void Attention::process_block(const Tile& tile, const PackedSequence& s, std::in
   if (scored.block.rows == 0) return;
   weigh_scores(scored.block, options_, mode);
   if (mode == ScoreMode::statistics) return;
-  kernel_.accumulate(tile.scores, scored.values, scored.seen, tile.correction,
+  kernel_.accumulate(tile.scores, scored.values, {scored.block.rows, scored.seen}, tile.correction,
                      tile.out + scored.first_row * kernel_.out_stride());
 }
 
@@ -256,7 +298,7 @@ void Attention::run_tile(const PackedSequence& s, std::int64_t head,
                      head / (options_.heads / options_.kv_heads),
                      first_query,
                      rows,
-                     q_.slice_rows(first_row, rows).slice_cols(head * c, c),
+                     queries_of(s, head, first_query),
                      memory.queries.data(),
                      memory.scores.data(),
                      memory.out.data(),
