@@ -11,6 +11,7 @@
 #include "massact/cli/default_text.h"
 #include "massact/cli/progress_bar.h"
 #include "massact/cli/terminal.h"
+#include "massact/study/image_input.h"
 
 namespace massact {
 namespace {
@@ -130,9 +131,7 @@ std::shared_ptr<const ImageFiles> ImageFlags::read(const Model& model,
   if (max_images > 0) options.max_images = max_images;
   const std::vector<std::filesystem::path> files(from.begin(), from.end());
   Threads pool(threads);
-  const std::filesystem::path& path = model.path();
-  const auto folder = std::filesystem::is_directory(path) ? path : path.parent_path();
-  return std::make_shared<const ImageFiles>(list_images(files), read_preprocess(folder), options,
+  return std::make_shared<const ImageFiles>(list_images(files), preprocess_of(model), options,
                                             pool);
 }
 
