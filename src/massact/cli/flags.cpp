@@ -122,6 +122,17 @@ void ImageFlags::declare(CLI::App& command) {
       command.add_flag("--skip-bad", skip_bad, "Leave broken images out, and list them"));
 }
 
+void ImageFlags::declare_classifier(CLI::App& command) {
+  options_.push_back(command.add_option(
+      "--class-names", class_names,
+      "Classes in order, one a line: for CLIP and SigLIP zero-shot, else what labels mean"));
+  options_.push_back(command.add_option(
+      "--templates", templates,
+      "Prompts of zero-shot, one a line, {} for the class (default: \"a photo of a {}.\")"));
+  options_.push_back(command.add_option(
+      "--head", head, "A linear classifier's file, as DINOv2's (dinov2_vitb14_linear_head.pth)"));
+}
+
 std::string ImageFlags::typed() const { return first_typed(options_); }
 
 std::shared_ptr<const ImageFiles> ImageFlags::read(const Model& model,

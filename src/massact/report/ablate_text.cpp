@@ -163,7 +163,9 @@ std::string ablate_text(const AblateResult& result, const TextStyle& style) {
                        printable(result.split.evaluation, style)),
            style) +
       "\n";
-  if (result.images) out += left_out_text(*result.images, style);
+  if (result.images) {
+    out += classifier_text(*result.images, style) + left_out_text(*result.images, style);
+  }
   for (std::size_t i = 0; i < result.texts.size(); ++i) {
     const auto& original = result.rows.front().measures.perplexities[i];
     out += wrap(fmt::format("ppl {}: {}", name_of(result.texts[i].request.convention),
