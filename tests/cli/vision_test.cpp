@@ -244,11 +244,41 @@ TEST_F(Vision, BrokenImagesEndTheRunOrAreSkipped) {
   const Outcome strict = run("scan");
   EXPECT_EQ(strict.status, 1);
   EXPECT_THAT(strict.err, HasSubstr("broken.jpg"));
-  const Outcome skipping = run("scan", {"--skip-bad"});
-  ASSERT_EQ(skipping.status, 0) << skipping.err;
-  EXPECT_THAT(flat(skipping.out), HasSubstr("skipped"));
-  EXPECT_THAT(flat(skipping.out), HasSubstr("broken.jpg"));
-  EXPECT_THAT(flat(skipping.out), HasSubstr("7 images"));
+  for (const char* command : {"scan", "explain", "ablate", "registers"}) {
+    const Outcome skipping = run(command, {"--skip-bad"});
+    ASSERT_EQ(skipping.status, 0) << command << skipping.err;
+    EXPECT_THAT(flat(skipping.out), HasSubstr("1 file is no image: passed over.")) << command;
+    EXPECT_THAT(flat(skipping.out), HasSubstr("skipped")) << command;
+    EXPECT_THAT(flat(skipping.out), HasSubstr("broken.jpg")) << command;
+    const json images = json::parse(run(command, {"--skip-bad", "--json"}).out);
+    const json& told = images.contains("images") ? images["images"] : images["run"]["images"];
+    EXPECT_EQ(told["passed_over"], 1) << command;
+    EXPECT_EQ(told["skipped"].size(), 1u) << command;
+  }
+  EXPECT_THAT(flat(run("scan", {"--skip-bad"}).out), HasSubstr("7 images"));
+}
+
+TEST_F(Vision, FlagsAboutTextAreRefused) {
+  const fs::path lists = folder_ / "classes.json";
+  write_file(lists, R"({"delimiter": ["."], "weak": ["the"]})");
+  for (const char* command : {"scan", "explain", "ablate"}) {
+    expect_usage_error(run(command, {"--classes", lists.string()}), "reads no text");
+  }
+  expect_usage_error(run("ablate", {"--ppl", "hf"}), "reads no text");
+  expect_usage_error(run("ablate", {"--task", "piqa=x.jsonl"}), "reads no text");
+  expect_usage_error(run("explain", {"--replace", "2"}), "reads no text");
+}
+
+TEST_F(Vision, QuickReportsReadFewImages) {
+  for (int i = 0; i < 4; ++i) {
+    fs::copy_file(kPictures / "files/rgb.jpg",
+                  images() / ("LABEL_2/more" + std::to_string(i) + ".jpg"));
+  }
+  const fs::path out = folder_ / "report";
+  const Outcome outcome = run("report", {"--quick", "--out", out.string()});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const json scan = json::parse(read_file(out / model().filename() / "scan.json"));
+  EXPECT_EQ(scan["run"]["images"]["files"].size(), 8u);
 }
 
 TEST_F(Vision, TheWrongKindOfInputIsSaid) {
@@ -264,7 +294,6 @@ TEST_F(Vision, TheWrongKindOfInputIsSaid) {
   expect_usage_error(massact({"registers", kPlanted.string(), "--images", images().string()}),
                      "expected a vision model");
   expect_usage_error(massact({"registers", model().string()}), "expected images");
-  expect_usage_error(run("ablate", {"--task", "piqa=x.jsonl"}), "expected no tasks");
 }
 
 TEST_F(Vision, WrongImagesAndLabelsAreSaid) {

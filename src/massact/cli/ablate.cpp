@@ -1,20 +1,15 @@
 // `massact ablate`: edit the massive activations and measure what breaks.
 #include "massact/cli/ablate.h"
 
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <memory>
-#include <optional>
 
 #include "massact/base/error.h"
 #include "massact/cli/commands.h"
-#include "massact/cli/terminal.h"
+#include "massact/cli/image_split.h"
+#include "massact/cli/output.h"
 #include "massact/report/ablate_report.h"
 #include "massact/report/model_hash.h"
-#include "massact/report/result_dir.h"
-#include "massact/study/head_labels.h"
 
 namespace massact {
 namespace {
@@ -25,6 +20,8 @@ Examples:
   massact ablate Llama-2-7b --text wiki.test.raw --seq-len 4096 --task piqa=valid.jsonl
   massact ablate gpt2 --text book.txt --sweep 0,.2,.5,.8,1,1.5,2,3 --out results
   massact ablate dinov2-base --images imagenet/val/ --max-images 1000
+  massact ablate clip-vit-large-patch14 --images imagenet/val/ --class-names LOC_synset_mapping.txt
+  massact ablate dinov2_vitb14_pretrain.pth --images imagenet/val/ --head dinov2_vitb14_linear_head.pth
   massact ablate gpt2 --plan plan.json          # own edits: docs/edit-plans.md
   massact ablate gpt2 --each-layer --selector class --rule auto)";
 
@@ -52,18 +49,15 @@ void run_command(const AblateFlags& flags) {
   options_of(flags);  // wrong flags show before anything is read
   const Model model = flags.model.open();
   const std::string hash = hash_of(model);
-  std::optional<ResultDir> directory;
-  if (!flags.output.out.empty()) directory.emplace(flags.output.out, hash, flags.output.force);
+  const Output output(flags.output, hash);
 
   const std::unique_ptr<Progress> progress = flags.output.progress();
   const AblateResult result = ablate(model, flags, *progress);
 
-  const std::string json = ablate_json_text(result, hash);
-  if (directory) directory->write(ablate_files(result, json));
-  print(flags.output.json ? json : ablate_text(result, text_style_of(STDOUT_FILENO)));
-  if (directory && !flags.output.quiet) {
-    fmt::print(stderr, "Report: {}\n", (directory->path() / "ablate.json").string());
-  }
+  output.deliver(
+      ablate_json_text(result, hash),
+      [&](const std::string& json) { return ablate_files(result, json); },
+      [&](const TextStyle& style) { return ablate_text(result, style); });
 }
 
 void declare_edits(CLI::App& command, AblateFlags& flags) {
@@ -84,29 +78,11 @@ void declare_edits(CLI::App& command, AblateFlags& flags) {
   command.add_flag("--each-layer", flags.each_layer, "Also zero at each layer separately");
   command.add_option("--calibration", flags.calibration,
                      "Text or images for the means (default: a fifth of what is given)");
-  command.add_option("--classes", flags.classes,
-                     "JSON with own lists of delimiter and weak tokens (docs/commands.md)");
+  flags.measures.text.own(
+      command.add_option("--classes", flags.classes,
+                         "JSON with own lists of delimiter and weak tokens (docs/commands.md)"));
   command.add_option("--seed", flags.seed, "Of the random control and of noise")
       ->capture_default_str();
-}
-
-AblateResult ablate_on_images(const Model& model, const AblateFlags& flags,
-                              const AblateOptions& options, Progress& progress) {
-  const auto images = flags.images.read(model, flags.run.threads);
-  const std::vector<std::int64_t> labels = head_labels(model, *images);
-  const ImageSplit split =
-      flags.calibration.empty()
-          ? split_images(images, labels)
-          : split_images(images, labels,
-                         flags.images.read(model, {flags.calibration}, flags.run.threads));
-  AblateResult result = run_ablate(model, split, options, progress);
-  result.images->passed_over = images->list().passed_over;
-  result.images->skipped = images->skipped();
-  if (labels.empty() && images->list().labelled()) {
-    result.warnings.emplace_back(
-        "the images are labelled, but the checkpoint has no classifier: top-1 is not measured");
-  }
-  return result;
 }
 
 }  // namespace
@@ -115,11 +91,9 @@ AblateResult ablate(const Model& model, const AblateFlags& flags, Progress& prog
   AblateOptions options = options_of(flags);
   if (flags.plan != "auto") options.plan = edit::EditPlan::from_file(flags.plan, model);
   if (reads_images(model, flags.measures.text, flags.images)) {
-    if (!flags.measures.tasks.empty()) {
-      fail_usage("--task", "expected no tasks: {} ({}) reads images", model.name(),
-                 model.config().family);
-    }
-    return ablate_on_images(model, flags, options, progress);
+    const ImageSplit split = read_image_split(
+        model, {flags.images, flags.calibration, flags.model.tokenizer, options.run}, progress);
+    return run_ablate(model, split, options, progress);
   }
   PerplexityRequest request = flags.measures.request(eval::parse_convention(flags.ppl, "--ppl"));
   const CalibrationSplit split = split_of(flags, model, request);
@@ -139,7 +113,10 @@ void add_ablate(CLI::App& app, Action& action) {
   flags->model.declare(*command);
   flags->measures.declare(*command);
   flags->images.declare(*command);
-  command->add_option("--ppl", flags->ppl, "Convention of perplexity: hf, lm-eval or llama.cpp")
+  flags->images.declare_classifier(*command);
+  flags->measures.text
+      .own(command->add_option("--ppl", flags->ppl,
+                               "Convention of perplexity: hf, lm-eval or llama.cpp"))
       ->capture_default_str();
   declare_edits(*command, *flags);
   flags->run.declare(*command);

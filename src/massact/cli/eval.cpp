@@ -1,21 +1,16 @@
 // `massact eval`: perplexity and multiple choice of a model as it is.
 #include "massact/study/eval.h"
 
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <memory>
-#include <optional>
 
 #include "massact/base/error.h"
 #include "massact/cli/commands.h"
 #include "massact/cli/measure_flags.h"
-#include "massact/cli/terminal.h"
+#include "massact/cli/output.h"
 #include "massact/report/eval_json.h"
 #include "massact/report/eval_text.h"
 #include "massact/report/model_hash.h"
-#include "massact/report/result_dir.h"
 
 namespace massact {
 namespace {
@@ -67,24 +62,18 @@ MeasureSet read_measures(const EvalFlags& flags, const Model& model) {
 void run_command(const EvalFlags& flags) {
   const RunOptions options = flags.run.options();
   const Model model = flags.model.open();
-  if (model.config().is_vision()) {
-    fail_usage("eval",
-               "expected a language model: {} reads images (massact ablate --images "
-               "measures those)",
-               model.name());
-  }
+  require_reads_text(model);
   const std::string hash = hash_of(model);
-  std::optional<ResultDir> directory;
-  if (!flags.output.out.empty()) directory.emplace(flags.output.out, hash, flags.output.force);
+  const Output output(flags.output, hash);
   const MeasureSet set = read_measures(flags, model);
   const std::unique_ptr<Progress> progress = flags.output.progress();
   const EvalResult result = run_eval(model, set, options, *progress);
-  const std::string json = eval_json_text(result, hash);
-  if (directory) directory->write({{"eval.json", json}});
-  print(flags.output.json ? json : eval_text(result, text_style_of(STDOUT_FILENO)));
-  if (directory && !flags.output.quiet) {
-    fmt::print(stderr, "Report: {}\n", (directory->path() / "eval.json").string());
-  }
+  output.deliver(
+      eval_json_text(result, hash),
+      [&](const std::string& json) {
+        return std::vector<ResultFile>{{"eval.json", json}};
+      },
+      [&](const TextStyle& style) { return eval_text(result, style); });
 }
 
 }  // namespace

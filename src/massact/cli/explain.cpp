@@ -1,17 +1,13 @@
 // `massact explain`: from a massive activation to the attention bias that it becomes.
 #include "massact/cli/explain.h"
 
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <memory>
-#include <optional>
 
 #include "massact/base/error.h"
 #include "massact/cli/commands.h"
-#include "massact/cli/terminal.h"
+#include "massact/cli/output.h"
 #include "massact/report/explain_report.h"
 #include "massact/report/model_hash.h"
 
@@ -66,18 +62,15 @@ void run_command(const ExplainFlags& flags) {
   options_of(flags);  // wrong flags show before anything is read
   const Model model = flags.model.open();
   const std::string hash = hash_of(model);
-  std::optional<ResultDir> directory;
-  if (!flags.output.out.empty()) directory.emplace(flags.output.out, hash, flags.output.force);
+  const Output output(flags.output, hash);
 
   const std::unique_ptr<Progress> progress = flags.output.progress();
   const ExplainResult result = explain(model, flags, *progress);
 
-  const std::string json = explain_json_text(result, hash, directory.has_value());
-  if (directory) directory->write(explain_files(result, json));
-  print(flags.output.json ? json : explain_text(result, text_style_of(STDOUT_FILENO)));
-  if (directory && !flags.output.quiet) {
-    fmt::print(stderr, "Report: {}\n", (directory->path() / "explain.json").string());
-  }
+  output.deliver(
+      explain_json_text(result, hash, output.directory() != nullptr),
+      [&](const std::string& json) { return explain_files(result, json); },
+      [&](const TextStyle& style) { return explain_text(result, style); });
 }
 
 void declare_steps(CLI::App& command, ExplainFlags& flags) {
@@ -87,8 +80,9 @@ void declare_steps(CLI::App& command, ExplainFlags& flags) {
       .add_option("--rule", flags.rule,
                   "strict: |h| > 100 and >= 1000 x median; auto: a gap in the tail; or ABS,RATIO")
       ->capture_default_str();
-  command.add_option("--classes", flags.classes,
-                     "JSON with own lists of delimiter and weak tokens (docs/commands.md)");
+  flags.text.own(
+      command.add_option("--classes", flags.classes,
+                         "JSON with own lists of delimiter and weak tokens (docs/commands.md)"));
   command
       .add_option("--trace", flags.options.traced,
                   "Scalars of a finding that are followed through the layers")
@@ -108,10 +102,11 @@ void declare_steps(CLI::App& command, ExplainFlags& flags) {
                   "Super weights: input and output of the down projection beyond this")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command
-      .add_option("--replace", flags.options.replace,
-                  "Sequences kept to test whether a constant does what the massive tokens do "
-                  "(default: one in 16, or the beginning of one; 0: no test)")
+  flags.text
+      .own(command.add_option(
+          "--replace", flags.options.replace,
+          "Sequences kept to test whether a constant does what the massive tokens do "
+          "(default: one in 16, or the beginning of one; 0: no test)"))
       ->check(CLI::Range(0, 1 << 20));
   command.add_option("--map", flags.maps,
                      "LAYER,HEAD: attention logits and probabilities of the first sequence, and "

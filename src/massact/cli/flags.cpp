@@ -11,6 +11,7 @@
 #include "massact/cli/default_text.h"
 #include "massact/cli/progress_bar.h"
 #include "massact/cli/terminal.h"
+#include "massact/study/image_input.h"
 
 namespace massact {
 namespace {
@@ -42,32 +43,30 @@ Model ModelFlags::open() const {
 }
 
 void TextFlags::declare(CLI::App& command) {
-  CLI::Option* text_flag = command.add_option(
-      "--text", text, "Text files, - for stdin (default: a text that ships with the program)");
-  options_.push_back(text_flag);
-  options_.push_back(
-      command.add_option("--tokens", tokens, "Token ids: .npy (1-D, 2-D) or nanoGPT .bin")
-          ->excludes(text_flag));
+  CLI::Option* text_flag = own(command.add_option(
+      "--text", text, "Text files, - for stdin (default: a text that ships with the program)"));
+  own(command.add_option("--tokens", tokens, "Token ids: .npy (1-D, 2-D) or nanoGPT .bin"))
+      ->excludes(text_flag);
   declare_size(command);
-  options_.push_back(
-      command
-          .add_option("--bos", bos,
-                      "BOS before every sequence; auto: as the tokenizer's configuration says")
-          ->check(CLI::IsMember({"auto", "yes", "no"}))
-          ->capture_default_str());
+  own(command.add_option("--bos", bos,
+                         "BOS before every sequence; auto: as the tokenizer's configuration says"))
+      ->check(CLI::IsMember({"auto", "yes", "no"}))
+      ->capture_default_str();
 }
 
 void TextFlags::declare_size(CLI::App& command) {
-  options_.push_back(
-      command
-          .add_option(
-              "--seq-len", seq_len,
-              "Tokens per sequence, BOS included (default: the model's limit, at most 2048)")
-          ->check(CLI::PositiveNumber));
-  options_.push_back(
-      command.add_option("--sequences", sequences, "How many sequences, from the start")
-          ->check(CLI::PositiveNumber)
-          ->capture_default_str());
+  own(command.add_option(
+          "--seq-len", seq_len,
+          "Tokens per sequence, BOS included (default: the model's limit, at most 2048)"))
+      ->check(CLI::PositiveNumber);
+  own(command.add_option("--sequences", sequences, "How many sequences, from the start"))
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+}
+
+CLI::Option* TextFlags::own(CLI::Option* option) {
+  options_.push_back(option);
+  return option;
 }
 
 std::string TextFlags::typed() const { return first_typed(options_); }
@@ -123,6 +122,17 @@ void ImageFlags::declare(CLI::App& command) {
       command.add_flag("--skip-bad", skip_bad, "Leave broken images out, and list them"));
 }
 
+void ImageFlags::declare_classifier(CLI::App& command) {
+  options_.push_back(command.add_option(
+      "--class-names", class_names,
+      "Classes in order, one a line: for CLIP and SigLIP zero-shot, else what labels mean"));
+  options_.push_back(command.add_option(
+      "--templates", templates,
+      "Prompts of zero-shot, one a line, {} for the class (default: \"a photo of a {}.\")"));
+  options_.push_back(command.add_option(
+      "--head", head, "A linear classifier's file, as DINOv2's (dinov2_vitb14_linear_head.pth)"));
+}
+
 std::string ImageFlags::typed() const { return first_typed(options_); }
 
 std::shared_ptr<const ImageFiles> ImageFlags::read(const Model& model,
@@ -132,9 +142,7 @@ std::shared_ptr<const ImageFiles> ImageFlags::read(const Model& model,
   if (max_images > 0) options.max_images = max_images;
   const std::vector<std::filesystem::path> files(from.begin(), from.end());
   Threads pool(threads);
-  const std::filesystem::path& path = model.path();
-  const auto folder = std::filesystem::is_directory(path) ? path : path.parent_path();
-  return std::make_shared<const ImageFiles>(list_images(files), read_preprocess(folder), options,
+  return std::make_shared<const ImageFiles>(list_images(files), preprocess_of(model), options,
                                             pool);
 }
 
@@ -149,8 +157,8 @@ bool reads_images(const Model& model, const TextFlags& text, const ImageFlags& i
   }
   const std::string typed = text.typed();
   if (!typed.empty()) {
-    fail_usage(typed, "expected images: {} ({}) reads no text (give --images)", model.name(),
-               model.config().family);
+    fail_usage(typed, "this is for text: {} ({}) reads no text, only images (--images)",
+               model.name(), model.config().family);
   }
   if (images.paths.empty()) {
     fail_usage("--images", "expected images for {} ({}): folders, .csv lists or files, got none",

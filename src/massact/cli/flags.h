@@ -36,6 +36,8 @@ struct TextFlags {
   void declare(CLI::App& command);
   /// --seq-len and --sequences alone.
   void declare_size(CLI::App& command);
+  /// Counts a command's own flag among those that only models of text know.
+  CLI::Option* own(CLI::Option* option);
   /// The first of these flags that was typed; empty: none.
   std::string typed() const;
   /// The length in effect for this model. Throws UsageError if it is longer than the model allows.
@@ -54,8 +56,14 @@ struct ImageFlags {
   std::vector<std::string> paths;
   std::int64_t max_images = 0;  ///< 0: all
   bool skip_bad = false;
+  // What predicts their classes (study/image_classifier.h).
+  std::string class_names;
+  std::string templates;
+  std::string head;
 
   void declare(CLI::App& command);
+  /// --class-names, --templates, --head, for commands that measure top-1.
+  void declare_classifier(CLI::App& command);
   /// The first of these flags that was typed; empty: none.
   std::string typed() const;
   /// Lists the images of --images and reads how the model wants them.

@@ -21,11 +21,12 @@ std::int64_t enough_tokens(const PerplexityRequest& request) {
 
 void MeasureFlags::declare(CLI::App& command) {
   text.declare(command);
-  command.add_flag("--wikitext-rows", wikitext_rows,
-                   "Join the text's lines as the paper's code joins wikitext-2-raw's rows");
-  command.add_option("--task", tasks,
-                     "Multiple choice, NAME=FILE: boolq, piqa, winogrande, arc_easy, "
-                     "arc_challenge, hellaswag, or any name for the simple format");
+  text.own(
+      command.add_flag("--wikitext-rows", wikitext_rows,
+                       "Join the text's lines as the paper's code joins wikitext-2-raw's rows"));
+  text.own(command.add_option("--task", tasks,
+                              "Multiple choice, NAME=FILE: boolq, piqa, winogrande, arc_easy, "
+                              "arc_challenge, hellaswag, or any name for the simple format"));
 }
 
 PerplexityRequest MeasureFlags::request(eval::Convention convention) const {

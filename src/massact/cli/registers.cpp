@@ -1,19 +1,14 @@
 // `massact registers`: what a vision model's registers hold, and whether their mean is all of it.
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <memory>
-#include <optional>
 
 #include "massact/base/error.h"
 #include "massact/cli/commands.h"
 #include "massact/cli/flags.h"
-#include "massact/cli/terminal.h"
+#include "massact/cli/image_split.h"
+#include "massact/cli/output.h"
 #include "massact/report/model_hash.h"
 #include "massact/report/registers_report.h"
-#include "massact/report/result_dir.h"
-#include "massact/study/head_labels.h"
 #include "massact/study/registers.h"
 
 namespace massact {
@@ -24,6 +19,7 @@ Examples:
   massact registers dinov2-with-registers-base --images photos/ --out results
   massact registers dinov2-reg-l --images imagenet/val/ --calibration imagenet/train-10k/
   massact registers dinov2-reg-l --images imagenet/val/ --means dinov2_reg_vitl.pth
+  massact registers dinov2-reg-l --images imagenet/val/ --head dinov2_vitl14_reg4_linear_head.pth
 
 The means are written to DIR/registers.safetensors: `registers` and `cls`, [blocks, tokens, width].)";
 
@@ -37,14 +33,6 @@ struct RegistersFlags {
   bool each_layer = false;
 };
 
-ImageSplit split_of(const RegistersFlags& flags, const Model& model) {
-  const auto images = flags.images.read(model, flags.run.threads);
-  const std::vector<std::int64_t> labels = head_labels(model, *images);
-  if (flags.calibration.empty()) return split_images(images, labels);
-  return split_images(images, labels,
-                      flags.images.read(model, {flags.calibration}, flags.run.threads));
-}
-
 void run_command(const RegistersFlags& flags) {
   const Model model = flags.model.open();
   if (!model.config().is_vision()) {
@@ -53,24 +41,25 @@ void run_command(const RegistersFlags& flags) {
   }
   reads_images(model, {}, flags.images);  // or it says what is missing
   const std::string hash = hash_of(model);
-  std::optional<ResultDir> directory;
-  if (!flags.output.out.empty()) directory.emplace(flags.output.out, hash, flags.output.force);
+  const Output output(flags.output, hash);
 
   const std::unique_ptr<Progress> progress = flags.output.progress();
   const RegistersResult result = run_registers(
-      model, split_of(flags, model),
+      model,
+      read_image_split(
+          model, {flags.images, flags.calibration, flags.model.tokenizer, flags.run.options()},
+          *progress),
       {.run = flags.run.options(), .means = flags.means, .each_layer = flags.each_layer},
       *progress);
 
-  const std::string json = registers_json_text(result, hash);
-  if (directory) {
-    directory->write(registers_files(result, json));
+  if (const ResultDir* directory = output.directory()) {
+    directory->write({});  // creates it
     write_register_means(directory->path() / "registers.safetensors", result);
   }
-  print(flags.output.json ? json : registers_text(result, text_style_of(STDOUT_FILENO)));
-  if (directory && !flags.output.quiet) {
-    fmt::print(stderr, "Report: {}\n", (directory->path() / "registers.json").string());
-  }
+  output.deliver(
+      registers_json_text(result, hash),
+      [&](const std::string& json) { return registers_files(result, json); },
+      [&](const TextStyle& style) { return registers_text(result, style); });
 }
 
 }  // namespace
@@ -82,6 +71,7 @@ void add_registers(CLI::App& app, Action& action) {
   auto flags = std::make_shared<RegistersFlags>();
   flags->model.declare(*command);
   flags->images.declare(*command);
+  flags->images.declare_classifier(*command);
   command->add_option("--calibration", flags->calibration,
                       "Images for the means (default: every fifth of --images)");
   command->add_option("--means", flags->means,

@@ -43,6 +43,7 @@ Examples:
 
 constexpr std::int64_t kQuickSequences = 8;
 constexpr std::int64_t kQuickSeqLen = 256;
+constexpr std::int64_t kQuickImages = 8;
 constexpr std::int64_t kMaxMapLength = 1024;
 constexpr std::int64_t kPictures = 4;
 
@@ -77,11 +78,18 @@ TextFlags text_of(const ReportFlags& flags, const Model& model) {
   return text;
 }
 
+ImageFlags images_of(const ReportFlags& flags) {
+  ImageFlags images = flags.images;
+  const bool more = images.max_images == 0 || images.max_images > kQuickImages;
+  if (flags.quick && more) images.max_images = kQuickImages;
+  return images;
+}
+
 std::vector<ResultFile> run_scan_step(const Model& model, const ReportFlags& flags,
                                       const std::string& hash, Progress& progress) {
   ScanFlags scan_flags;
   scan_flags.text = text_of(flags, model);
-  scan_flags.images = flags.images;
+  scan_flags.images = images_of(flags);
   scan_flags.run = flags.run;
   scan_flags.rule = flags.rule;
   const ScanResult result = scan(model, scan_flags, progress);
@@ -92,7 +100,8 @@ std::vector<ResultFile> run_ablate_step(const Model& model, const ReportFlags& f
                                         const std::string& hash, bool bos, Progress& progress) {
   AblateFlags ablate_flags;
   ablate_flags.measures.text = text_of(flags, model);
-  ablate_flags.images = flags.images;
+  ablate_flags.images = images_of(flags);
+  ablate_flags.model.tokenizer = flags.tokenizer;
   // The scan's findings are those of its BOS policy: the ablation has to see the same start token.
   if (flags.text.bos == "auto" && bos) ablate_flags.measures.text.bos = "yes";
   ablate_flags.run = flags.run;
@@ -157,7 +166,7 @@ std::vector<ResultFile> run_explain_step(const Model& model, const ReportFlags& 
                                          Progress& progress) {
   ExplainFlags explain_flags;
   explain_flags.text = text_of(flags, model);
-  explain_flags.images = flags.images;
+  explain_flags.images = images_of(flags);
   explain_flags.run = flags.run;
   explain_flags.rule = flags.rule;
   // A map has T x T numbers, twice: too much for a long sequence.
@@ -284,13 +293,14 @@ void add_report(CLI::App& app, Action& action) {
                       "A tokenizer file or directory (default: beside the model)");
   flags->text.declare(*command);
   flags->images.declare(*command);
+  flags->images.declare_classifier(*command);
   command
       ->add_option("--rule", flags->rule,
                    "strict: |h| > 100 and >= 1000 x median; auto: a gap in the tail; or ABS,RATIO")
       ->capture_default_str();
-  command->add_flag(
-      "--quick", flags->quick,
-      fmt::format("At most {} sequences of {} tokens", kQuickSequences, kQuickSeqLen));
+  command->add_flag("--quick", flags->quick,
+                    fmt::format("At most {} sequences of {} tokens, or {} images", kQuickSequences,
+                                kQuickSeqLen, kQuickImages));
   flags->run.declare(*command);
   flags->output.out = "massact-report";
   command->add_option("--out", flags->output.out, "The directory of the report")

@@ -1,19 +1,14 @@
 // `massact scan`: where a model's massive activations are.
 #include "massact/cli/scan.h"
 
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <memory>
-#include <optional>
 
 #include "massact/cli/commands.h"
 #include "massact/cli/flags.h"
+#include "massact/cli/output.h"
 #include "massact/cli/parse.h"
-#include "massact/cli/terminal.h"
 #include "massact/report/model_hash.h"
-#include "massact/report/result_dir.h"
 #include "massact/report/scan_files.h"
 #include "massact/report/scan_json.h"
 #include "massact/report/scan_text.h"
@@ -32,18 +27,15 @@ void run_command(const ScanFlags& flags) {
   Rule::parse(flags.rule);  // a wrong one shows before anything is read
   const Model model = flags.model.open();
   const std::string hash = hash_of(model);
-  std::optional<ResultDir> directory;
-  if (!flags.output.out.empty()) directory.emplace(flags.output.out, hash, flags.output.force);
+  const Output output(flags.output, hash);
 
   const std::unique_ptr<Progress> progress = flags.output.progress();
   const ScanResult result = scan(model, flags, *progress);
 
-  const std::string json = scan_json_text(result, hash);
-  if (directory) directory->write(scan_files(result, json, hash));
-  print(flags.output.json ? json : scan_text(result, text_style_of(STDOUT_FILENO)));
-  if (directory && !flags.output.quiet) {
-    fmt::print(stderr, "Report: {}\n", (directory->path() / "scan.json").string());
-  }
+  output.deliver(
+      scan_json_text(result, hash),
+      [&](const std::string& json) { return scan_files(result, json, hash); },
+      [&](const TextStyle& style) { return scan_text(result, style); });
 }
 
 }  // namespace
@@ -74,8 +66,9 @@ void add_scan(CLI::App& app, Action& action) {
       ->add_option("--rule", flags->rule,
                    "strict: |h| > 100 and >= 1000 x median; auto: a gap in the tail; or ABS,RATIO")
       ->capture_default_str();
-  command->add_option("--classes", flags->classes,
-                      "JSON with own lists of delimiter and weak tokens (docs/commands.md)");
+  flags->text.own(
+      command->add_option("--classes", flags->classes,
+                          "JSON with own lists of delimiter and weak tokens (docs/commands.md)"));
   flags->run.declare(*command);
   flags->output.declare(*command);
   command->footer(kExamples);

@@ -6,6 +6,7 @@
 #include "massact/base/units.h"
 #include "massact/report/eval_text.h"
 #include "massact/report/explain_report.h"
+#include "massact/report/image_text.h"
 #include "massact/report/numbers.h"
 
 namespace massact {
@@ -54,6 +55,7 @@ void add_heading(const ExplainResult& result, Page& page) {
       "{} ({}, {} layers, width {}, {} heads in {} groups of keys), {}, {}, {}",
       page.safe(facts.model), facts.family, facts.layers, facts.width, result.config.heads,
       result.config.kv_heads, read, facts.precision, format_seconds(facts.seconds)));
+  if (facts.images) page.lines(left_out_text(*facts.images, page.style()));
 }
 
 void add_found(const ExplainResult& result, Page& page) {

@@ -8,6 +8,7 @@
 #include "massact/report/eval_json.h"
 #include "massact/report/eval_text.h"
 #include "massact/report/image_json.h"
+#include "massact/report/image_text.h"
 #include "massact/report/numbers.h"
 #include "massact/report/origin.h"
 #include "massact/report/version.h"
@@ -85,8 +86,12 @@ std::string registers_text(const RegistersResult& result, const TextStyle& style
       wrap(fmt::format("means: {}; evaluation: {}", printable(evaluation.split.calibration, style),
                        printable(evaluation.split.evaluation, style)),
            style) +
-      "\n\n";
-  out += wrap(
+      "\n";
+  if (evaluation.images) {
+    out += classifier_text(*evaluation.images, style) + left_out_text(*evaluation.images, style);
+  }
+  out += "\n" +
+         wrap(
              "Length of the hidden states that a layer reads, averaged over images; scatter: their "
              "standard deviation around the mean vector, of its length (0: a constant).",
              style) +

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "massact/base/units.h"
+#include "massact/report/image_text.h"
 #include "massact/report/layer_curve.h"
 #include "massact/report/numbers.h"
 
@@ -34,21 +35,6 @@ std::string images_in_words(const ScanFacts& facts, const TextStyle& style) {
                      images.width, images.height, images.class_tokens, images.registers,
                      images.registers == 1 ? "register" : "registers", images.grid.columns,
                      images.grid.rows, printable(facts.text, style));
-}
-
-// What of the folders was not read, and why.
-std::string left_out_text(const ImageFacts& images, const TextStyle& style) {
-  std::string out;
-  if (images.passed_over > 0) {
-    out += wrap(fmt::format("{} {}: passed over.", count(images.passed_over),
-                            images.passed_over == 1 ? "file is no image" : "files are no images"),
-                style) +
-           "\n";
-  }
-  for (const SkippedImage& skipped : images.skipped) {
-    out += wrap("skipped " + printable(skipped.reason, style), style) + "\n";
-  }
-  return out;
 }
 
 std::string heading(const ScanResult& result, const TextStyle& style) {

@@ -11,6 +11,7 @@
 #include "massact/study/ablate_targets.h"
 #include "massact/study/eval.h"
 #include "massact/study/image_facts.h"
+#include "massact/study/image_split.h"
 
 namespace massact {
 
@@ -55,16 +56,6 @@ struct VariantRow {
   Measures measures = {};
 };
 
-/// Where means and measures come from.
-struct Split {
-  std::string calibration;  ///< "the first fifth of …", a file's name
-  std::string evaluation;
-  std::int64_t calibration_windows = 0;
-  std::int64_t calibration_tokens = 0;
-  /// Windows (of calibration_windows) that the evaluation text holds as well.
-  std::int64_t overlap = 0;
-};
-
 /// Everything `massact ablate` reports.
 struct AblateResult {
   EvalFacts facts;
@@ -101,26 +92,6 @@ CalibrationSplit split_text(const Model& model, TokenStreams streams,
 /// Scans, edits, measures. `set`: what to measure, made of the split's evaluation streams.
 AblateResult run_ablate(const Model& model, const MeasureSet& set, const CalibrationSplit& split,
                         const AblateOptions& options, Progress& progress);
-
-/// Images that calibrate and images that are evaluated.
-struct ImageSplit {
-  std::shared_ptr<const ImageFiles> calibration;
-  std::shared_ptr<const ImageFiles> evaluation;
-  std::vector<std::int64_t> labels;  ///< of `evaluation`, as classes of the head; empty: none
-  Split split;                       ///< windows are images
-};
-
-/// Every fifth image, from the first on, calibrates (so that all classes of a sorted list take
-/// part), the rest is evaluated. `labels`: of all images, or empty. Throws Error for fewer than
-/// two.
-ImageSplit split_images(const std::shared_ptr<const ImageFiles>& images,
-                        const std::vector<std::int64_t>& labels);
-
-/// `calibration` calibrates, all of `images` is evaluated; files that are in both are counted in
-/// `overlap`.
-ImageSplit split_images(const std::shared_ptr<const ImageFiles>& images,
-                        const std::vector<std::int64_t>& labels,
-                        const std::shared_ptr<const ImageFiles>& calibration);
 
 /// The same argument on images: measured by top-1 and top-5 where there are labels and a
 /// classifier, by the divergence of its prediction, and by the cosine of the features

@@ -32,6 +32,9 @@ struct AblationSubject {
 /// Measures images: the evaluation part of `split`, which must outlive it.
 std::unique_ptr<Meter> image_meter(const ImageSplit& split);
 
+/// What the report says of the images: fills split, images and the warnings about them.
+void tell_split(const Model& model, const ImageSplit& split, AblateResult& result);
+
 /// Runs the original and the variants, all but those with other weights in one pass: fills rows,
 /// facts and forward_passes of `result`.
 void run_variants(const Model& model, Meter& meter, std::vector<Variant> variants,

@@ -108,7 +108,7 @@ class Builder {
           edit::mean(means->second, context_.labels));
       return;
     }
-    require(targets_.label == Label::not_massive, "mean",
+    require(targets_.label != Label::massive, "mean",
             "expected a mean of {} at layer {}, but none met the rule there in the "
             "calibration sequences (calibrate on more: --calibration, --sequences, --max-images)",
             missing, targets_.layer);
@@ -139,8 +139,8 @@ class Builder {
     edit::ScalarLists outliers = edit::candidates_instead_of(found, targets_.outlier_dimensions);
     if (outliers.empty()) {
       notes.emplace_back(
-          "this model has no outlier features (Dettmers 2022) besides the targets' dimensions on "
-          "this text: that control is left out");
+          "this model has no outlier features (Dettmers 2022) besides the targets' dimensions "
+          "here: that control is left out");
       return;
     }
     add({.name = "outlier-features", .kind = VariantKind::outlier_features},

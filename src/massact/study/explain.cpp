@@ -125,23 +125,6 @@ std::vector<ExplainFinding> chosen_findings(const FoundScalars& found, int wante
   return chosen;
 }
 
-ScanFacts facts_of(const Context& context, const RunReport& report) {
-  ScanFacts facts;
-  facts.model = context.model.path().string();
-  facts.family = context.model.config().family;
-  facts.precision = ops::name_of(report.precision);
-  facts.threads = report.threads;
-  facts.layers = context.model.config().layers;
-  facts.width = context.model.config().width;
-  for (std::int64_t s = 0; s < context.count(); ++s) {
-    facts.seq_len = std::max(facts.seq_len, context.length(s));
-    facts.tokens += context.length(s);
-  }
-  facts.sequences = context.count();
-  facts.passes = report.memory.passes();
-  return facts;
-}
-
 std::int64_t kept_sequences(const ExplainOptions& options, std::int64_t count) {
   const std::int64_t wanted =
       options.replace < 0 ? std::max<std::int64_t>(1, count / 16) : options.replace;
@@ -189,7 +172,7 @@ class Explanation {
     add_sinks(*sweep_->mass, result);
     add_bias(*sweep_->mass, result);
     result.replacement = test_constant(context_, *sweep_->mass, lists, result.warnings);
-    result.facts = facts_of(context_, sweep_->report);
+    result.facts = scan_facts(sweep_->plan, sweep_->report);
     result.facts.seconds = clock.seconds();
     return result;
   }

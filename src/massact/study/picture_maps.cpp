@@ -13,7 +13,7 @@ constexpr std::int64_t kMostTokens = 1100;
 // By block and sequence: a number per token.
 using TokenValues = std::map<std::pair<int, std::int64_t>, std::vector<float>>;
 
-class TokenNorms final : public Observer {
+class NormsByToken final : public Observer {
  public:
   void observe(const SiteView& view, Threads& /*threads*/) override {
     std::vector<float>& norms = values_[{view.site.block, view.sequence}];
@@ -91,13 +91,9 @@ PictureMaps map_pictures(const Model& model, std::shared_ptr<const ImageFiles> i
                          const RunOptions& options, Progress& progress) {
   const ModelConfig& config = model.config();
   Plan plan(model, images);
-  const auto& norms = plan.observe(sites::resid_post(config), TokenNorms{});
+  const auto& norms = plan.observe(sites::resid_post(config), NormsByToken{});
 
   PictureMaps maps;
-  maps.facts.model = model.path().string();
-  maps.facts.family = config.family;
-  maps.facts.layers = config.layers;
-  maps.facts.width = config.width;
   maps.grid = config.vision.grid_of(images->height(), images->width());
   maps.class_tokens = config.vision.class_tokens;
   maps.registers = config.vision.registers;
@@ -111,7 +107,7 @@ PictureMaps map_pictures(const Model& model, std::shared_ptr<const ImageFiles> i
     const std::int64_t query = maps.of_class_token ? config.prefix_rows() : -1;
     attention = &plan.observe(patterns, TokenAttention(query, config));
   }
-  run(plan, options, progress);
+  maps.facts = scan_facts(plan, run(plan, options, progress));
 
   for (std::int64_t i = 0; i < images->count(); ++i) {
     Picture& picture = maps.pictures.emplace_back();

@@ -244,6 +244,7 @@ RegistersResult run_registers(const Model& model, const ImageSplit& split,
             "expected a model with registers to compare with, got {} without", model.name());
     given = std::make_shared<const RegisterMeans>(read_register_means(options.means, config));
   }
+  tell_split(model, split, evaluation);
   measure_means(model, split, labels, options.run, progress, result);
   if (split.calibration->count() < kFewImages) {
     evaluation.warnings.push_back(fmt::format(
@@ -270,9 +271,6 @@ RegistersResult run_registers(const Model& model, const ImageSplit& split,
       variants.add(fmt::format("before layer {}", block + 1), means, block);
     }
   }
-  evaluation.split = split.split;
-  evaluation.images = image_facts(config, *split.evaluation);
-  evaluation.split.calibration_tokens = labels.rows() * split.calibration->count();
   const auto meter = image_meter(split);
   run_variants(model, *meter, variants.take(), options.run, progress, evaluation);
   return result;

@@ -102,26 +102,6 @@ LayerRow make_row(int number, const observe::LayerMagnitudes& layer, std::size_t
   return row;
 }
 
-ScanFacts make_facts(const Plan& plan, const RunReport& report) {
-  const Model& model = plan.model();
-  ScanFacts facts;
-  facts.model = model.path().string();
-  facts.family = model.config().family;
-  facts.precision = ops::name_of(report.precision);
-  facts.threads = report.threads;
-  facts.layers = model.config().layers;
-  facts.width = model.config().width;
-  for (const std::int64_t rows : plan.lengths()) {
-    const std::int64_t tokens = rows - model.config().prefix_rows();
-    facts.seq_len = std::max(facts.seq_len, tokens);
-    facts.tokens += tokens;
-  }
-  facts.sequences = plan.sequence_count();
-  facts.passes = report.memory.passes();
-  facts.seconds = report.seconds;
-  return facts;
-}
-
 void find(const observe::Magnitudes& magnitudes, const ScanOptions& options,
           const PositionLabels& labels, ScanResult& result) {
   result.findings = magnitudes.findings(options.rule, labels);
@@ -160,7 +140,7 @@ ScanResult scan_plan(Plan& plan, const PositionLabels& labels, const ScanOptions
   const RunReport report = run(plan, options.run, progress);
 
   ScanResult result;
-  result.facts = make_facts(plan, report);
+  result.facts = scan_facts(plan, report);
   result.warnings = report.notes;
   for (const auto& [number, layer] : magnitudes.layers()) {
     result.layers.push_back(make_row(number, layer, options.largest, labels));
@@ -172,6 +152,26 @@ ScanResult scan_plan(Plan& plan, const PositionLabels& labels, const ScanOptions
 }
 
 }  // namespace
+
+ScanFacts scan_facts(const Plan& plan, const RunReport& report) {
+  const Model& model = plan.model();
+  ScanFacts facts;
+  facts.model = model.path().string();
+  facts.family = model.config().family;
+  facts.precision = ops::name_of(report.precision);
+  facts.threads = report.threads;
+  facts.layers = model.config().layers;
+  facts.width = model.config().width;
+  for (const std::int64_t rows : plan.lengths()) {
+    const std::int64_t tokens = rows - model.config().prefix_rows();
+    facts.seq_len = std::max(facts.seq_len, tokens);
+    facts.tokens += tokens;
+  }
+  facts.sequences = plan.sequence_count();
+  facts.passes = report.memory.passes();
+  facts.seconds = report.seconds;
+  return facts;
+}
 
 const FindingSet& ScanResult::best() const {
   if (candidates) return *candidates;

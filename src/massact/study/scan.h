@@ -87,6 +87,9 @@ struct ScanFacts {
   double seconds = 0.0;
 };
 
+/// What a finished run says of itself; the caller adds what was read (text or images, BOS).
+ScanFacts scan_facts(const Plan& plan, const RunReport& report);
+
 /// Everything `massact scan` reports.
 struct ScanResult {
   ScanFacts facts;

@@ -84,6 +84,15 @@ enum class ScoreMode : std::uint8_t {
   sigmoid
 };
 
+/// GridOptions' bias of a block's queries.
+struct BlockBias {
+  const float* rows = nullptr;     ///< of the first query, its head's part; null: none
+  const float* columns = nullptr;  ///< likewise
+  std::int64_t row_stride = 0;     ///< from a query to the next
+  std::int64_t column_stride = 0;
+  std::int64_t grid_columns = 1;
+};
+
 /// A block of scores of consecutive queries against a tile of keys.
 struct ScoreBlock {
   float* scores = nullptr;  ///< [rows][kKeyTile], replaced by weights
@@ -96,6 +105,7 @@ struct ScoreBlock {
   float* maximum = nullptr;     ///< [rows]
   float* sum = nullptr;         ///< [rows]
   float* correction = nullptr;  ///< [rows] what the outputs so far must be multiplied with
+  BlockBias bias{};
 };
 
 /// Keys [first, last) that query i of a sequence of `key_count` sees.
@@ -108,7 +118,8 @@ inline VisibleKeys visible_keys(const AttentionOptions& options, std::int64_t i,
   return {first, options.causal && i + 1 < key_count ? i + 1 : key_count};
 }
 
-/// Soft cap, ALiBi, mask, then weights according to `mode`. Weights of hidden keys are 0.
+/// Soft cap, ALiBi, grid bias, mask, then weights according to `mode`. Weights of hidden keys are
+/// 0.
 void weigh_scores(const ScoreBlock& block, const AttentionOptions& options, ScoreMode mode);
 
 /// Where the sums over a block's queries go, beside its ScoreBlock.

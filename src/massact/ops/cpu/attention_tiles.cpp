@@ -81,7 +81,8 @@ class Attention {
   }
   void pack_tile(const PackedSequence& s, std::int64_t kv_head, std::int64_t tile) const;
   void run_tile(const PackedSequence& s, std::int64_t head, std::int64_t first_query) const;
-  float slot_score(const float* query, std::int64_t head) const;
+  float slot_score(const Tile& tile, std::int64_t r) const;
+  BlockBias bias_of(const Tile& tile, std::int64_t first_row) const;
   float slot_weight(float score, float maximum, float sum, ScoreMode mode) const;
   void start(const Tile& tile, ScoreMode mode) const;
   void pass(const Tile& tile, const PackedSequence& s, ScoreMode mode) const;
@@ -109,6 +110,7 @@ class Attention {
 
 struct Attention::Tile {
   std::int64_t head, kv_head, first_query, rows;
+  std::int64_t batch_row;    // of the first query
   ConstFloatMatrix queries;  // [rows, c]
   std::byte* packed_queries;
   float *scores, *out, *maximum, *sum, *correction;
@@ -178,12 +180,25 @@ void Attention::pack_tile(const PackedSequence& s, std::int64_t kv_head, std::in
   kernel_.pack_values(tile_of(v_, s, kv_head, tile), out + kernel_.key_tile_bytes());
 }
 
-float Attention::slot_score(const float* query, std::int64_t head) const {
-  if (!options_.slot_logit.empty()) return options_.slot_logit[static_cast<std::size_t>(head)];
+// Of the tile's query r.
+float Attention::slot_score(const Tile& tile, std::int64_t r) const {
+  if (options_.slot_logits.data != nullptr) {
+    return options_.slot_logits(tile.batch_row + r, tile.head);
+  }
+  if (!options_.slot_logit.empty()) return options_.slot_logit[static_cast<std::size_t>(tile.head)];
   const std::int64_t c = kernel_.head_size();
-  const float* key = options_.slot_key.data() + head / (options_.heads / options_.kv_heads) * c;
-  const float score = options_.scale * dot(query, key, c);
+  const float score =
+      options_.scale * dot(tile.queries.row(r), options_.slot_key.data() + tile.kv_head * c, c);
   return options_.soft_cap > 0 ? options_.soft_cap * std::tanh(score / options_.soft_cap) : score;
+}
+
+BlockBias Attention::bias_of(const Tile& tile, std::int64_t first_row) const {
+  const GridOptions& grid = options_.grid;
+  if (grid.row_bias.data == nullptr) return {};
+  const std::int64_t row = tile.batch_row + first_row;
+  return {grid.row_bias.row(row) + tile.head * (grid.row_bias.cols / options_.heads),
+          grid.column_bias.row(row) + tile.head * (grid.column_bias.cols / options_.heads),
+          grid.row_bias.stride, grid.column_bias.stride, grid.columns};
 }
 
 // What becomes of the slot's score, given the final maximum and sum.
@@ -204,7 +219,7 @@ void Attention::start(const Tile& tile, ScoreMode mode) const {
   std::fill_n(tile.out, kQueryTile * stride, 0.0f);
   for (std::int64_t r = 0; r < tile.rows; ++r) {
     const bool slot = options_.has_slot();
-    const float score = slot ? slot_score(tile.queries.row(r), tile.head) : kMasked;
+    const float score = slot ? slot_score(tile, r) : kMasked;
     float weight = slot ? 1.0f : 0.0f;
     switch (mode) {
       case ScoreMode::sigmoid:
@@ -246,11 +261,12 @@ Attention::Scored Attention::score_block(const Tile& tile, const PackedSequence&
   const float slope = options_.alibi_slopes.empty()
                           ? 0.0f
                           : options_.alibi_slopes[static_cast<std::size_t>(tile.head)];
-  return {{tile.scores, rows, first_query, first_key, s.rows.count, steps, slope,
-           tile.maximum + first_row, tile.sum + first_row, tile.correction},
-          seen,
-          first_row,
-          keys + kernel_.key_tile_bytes()};
+  return {
+      {tile.scores, rows, first_query, first_key, s.rows.count, steps, slope,
+       tile.maximum + first_row, tile.sum + first_row, tile.correction, bias_of(tile, first_row)},
+      seen,
+      first_row,
+      keys + kernel_.key_tile_bytes()};
 }
 
 void Attention::process_block(const Tile& tile, const PackedSequence& s, std::int64_t block,
@@ -298,6 +314,7 @@ void Attention::run_tile(const PackedSequence& s, std::int64_t head,
                      head / (options_.heads / options_.kv_heads),
                      first_query,
                      rows,
+                     first_row,
                      queries_of(s, head, first_query),
                      memory.queries.data(),
                      memory.scores.data(),
@@ -342,8 +359,8 @@ void Attention::sum_keys(const Tile& tile, const PackedSequence& s, std::int64_t
   for (std::int64_t block = 0; block < blocks; ++block) {
     const Scored scored = score_block(tile, s, block, key_tile);
     if (scored.block.rows == 0) continue;
-    const std::int64_t prefix_rows =
-        std::clamp<std::int64_t>(sums_->prefix - scored.block.first_query, 0, scored.block.rows);
+    const std::int64_t prefix_rows = std::clamp<std::int64_t>(
+        sums_->prefix_of(s.index) - scored.block.first_query, 0, scored.block.rows);
     sum_scores(scored.block, options_, mode,
                {prefix_rows, prefix, columns, scores, weighted_scores + scored.first_row});
     if (!sums_->chosen.empty()) sum_chosen(tile, s, scored);
@@ -384,7 +401,7 @@ void Attention::sum_queries(const Tile& tile, const PackedSequence& s, ScoreMode
     const std::size_t at = sums_->at(tile.head, s.rows.first + tile.first_query + r);
     float weighted = weighted_scores[r];
     if (options_.has_slot()) {
-      const float score = slot_score(tile.queries.row(r), tile.head);
+      const float score = slot_score(tile, r);
       sums_->slot_score[at] = score;
       sums_->slot_weight[at] = slot_weight(score, tile.maximum[r], tile.sum[r], mode);
       if (score > kMasked) weighted += sums_->slot_weight[at] * score;
@@ -404,7 +421,7 @@ void Attention::check_closure(const Tile& tile, const PackedSequence& s, ScoreMo
   };
   const std::int64_t slots = options_.has_slot() ? 1 : 0;
   std::vector<float> scores(static_cast<std::size_t>(slots + s.rows.count));
-  attention_scores(sequence(q_), sequence(k_), options_, tile.head, query,
+  attention_scores(sequence(q_), sequence(k_), options_.of_sequence(s.rows), tile.head, query,
                    {scores.data(), 1, std::ssize(scores)});
   std::vector<float> rest(static_cast<std::size_t>(c)), slot(rest);
   for (std::int64_t j = 0; j < s.rows.count; ++j) {
