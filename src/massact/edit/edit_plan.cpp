@@ -8,6 +8,7 @@
 #include <set>
 
 #include "massact/base/error.h"
+#include "massact/edit/move.h"
 #include "massact/text/position_class.h"
 
 namespace massact::edit {
@@ -20,13 +21,14 @@ struct ActionName {
   Action action;
   std::string_view amount;  // the field that it needs
 };
-constexpr std::array<ActionName, 7> kActions = {{{"zero", Action::zero, ""},
+constexpr std::array<ActionName, 8> kActions = {{{"zero", Action::zero, ""},
                                                  {"set", Action::set, "value"},
                                                  {"scale", Action::scale, "factor"},
                                                  {"mean", Action::mean, ""},
                                                  {"clamp", Action::clamp, "limit"},
                                                  {"noise", Action::noise, "sigma"},
-                                                 {"quantise", Action::quantise, ""}}};
+                                                 {"quantise", Action::quantise, ""},
+                                                 {"move", Action::move, ""}}};
 
 // Fields that nobody reads are mistakes: "dimension" instead of "dimensions" edits everything.
 void require_known_fields(const JsonObject& json, std::initializer_list<std::string_view> known) {
@@ -117,10 +119,11 @@ void check_position_class(const std::string& name, const ModelConfig& config,
     (void)parse_position_class(name, where);
     return;
   }
-  if (name != "cls" && name != "register" && name != "patch") {
-    fail_usage(where,
-               "expected all, found, cls, register, patch or sink of a vision model, got '{}'",
-               name);
+  if (name != "cls" && name != "register" && name != "patch" && name != "added") {
+    fail_usage(
+        where,
+        "expected all, found, cls, register, patch, added or sink of a vision model, got '{}'",
+        name);
   }
 }
 
@@ -208,7 +211,7 @@ EditSpec read_edit(const JsonObject& json, const std::string& where, const Model
                                [&](const ActionName& action) { return action.name == name; });
   if (it == kActions.end()) {
     fail_usage(json.where("action"),
-               "expected zero, set, scale, mean, clamp, noise or quantise, got '{}'", name);
+               "expected zero, set, scale, mean, clamp, noise, quantise or move, got '{}'", name);
   }
   spec.action = it->action;
   if (!it->amount.empty()) spec.amount = json.get<double>(it->amount);
@@ -247,6 +250,26 @@ WeightEdit read_weight_edit(const JsonObject& json, const std::string& where, co
   read_index("column", edit.column);
   if (has_place) edit.factor = json.get_or<double>("factor", 0.0);
   return edit;
+}
+
+// Tokens to add, and edits that move something there.
+void read_added_tokens(const JsonObject& json, const ModelConfig& config, VariantSpec& variant) {
+  variant.added_tokens = json.get_or<std::int64_t>("added_tokens", 0);
+  if (variant.added_tokens < 0) {
+    fail_usage(json.where("added_tokens"), "expected at least 0, got {}", variant.added_tokens);
+  }
+  if (variant.added_tokens > 0 && !config.is_vision()) {
+    fail_usage(json.where("added_tokens"), "expected a vision model, got one that reads text");
+  }
+  if (variant.added_tokens > 0 && !variant.weights.empty()) {
+    fail_usage(json.where("added_tokens"),
+               "expected no weight edits in a variant that adds tokens");
+  }
+  for (const EditSpec& edit : variant.edits) {
+    if (edit.action == Action::move && variant.added_tokens == 0) {
+      fail_usage(edit.where, "expected `added_tokens` in a variant that moves something to them");
+    }
+  }
 }
 
 // What a site's edits need from the scan.
@@ -305,6 +328,7 @@ Change change_of(const EditSpec& spec, Site site, const EditContext& context) {
       return noise(spec.amount, spec.relative, context.seed);
     case Action::zero:
     case Action::quantise:
+    case Action::move:
       break;
   }
   return zero();
@@ -377,7 +401,7 @@ EditPlan EditPlan::parse(const JsonObject& json, const Model& model) {
   EditPlan plan;
   std::set<std::string> names = {"original"};
   for (const JsonObject& entry : objects_in(json, "variants")) {
-    require_known_fields(entry, {"name", "edits", "weights"});
+    require_known_fields(entry, {"name", "added_tokens", "edits", "weights"});
     VariantSpec variant;
     variant.name = entry.get<std::string>("name");
     if (variant.name.empty() || !names.insert(variant.name).second) {
@@ -389,7 +413,8 @@ EditPlan EditPlan::parse(const JsonObject& json, const Model& model) {
     for (const JsonObject& edit : objects_in(entry, "weights")) {
       variant.weights.push_back(read_weight_edit(edit, entry.where("weights"), model));
     }
-    if (variant.edits.empty() && variant.weights.empty()) {
+    read_added_tokens(entry, model.config(), variant);
+    if (variant.edits.empty() && variant.weights.empty() && variant.added_tokens == 0) {
       fail_usage(entry.where("edits"), "expected at least one edit, got none");
     }
     plan.variants.push_back(std::move(variant));
@@ -424,6 +449,10 @@ std::vector<SiteEdit> build_edits(const VariantSpec& variant, const EditContext&
       }
       const auto selector = selector_of(spec, site, context);
       chosen.push_back({site, spec.where, selector});
+      if (spec.action == Action::move) {
+        edits.push_back({site, move_to_added(selector, strongest_of(config), context.prefix_rows)});
+        continue;
+      }
       edits.push_back(
           {site, edit_scalars(selector, change_of(spec, site, context), context.prefix_rows)});
     }

@@ -15,7 +15,7 @@
 
 namespace massact::edit {
 
-enum class Action : std::uint8_t { zero, set, scale, mean, clamp, noise, quantise };
+enum class Action : std::uint8_t { zero, set, scale, mean, clamp, noise, quantise, move };
 
 /// What quantisation does with the massive scalars.
 enum class MassiveScalars : std::uint8_t { in, kept, mean };
@@ -40,6 +40,7 @@ struct EditSpec {
 
 struct VariantSpec {
   std::string name;
+  std::int64_t added_tokens = 0;  ///< as in Plan::fork
   std::vector<EditSpec> edits;
   std::vector<WeightEdit> weights;
 };

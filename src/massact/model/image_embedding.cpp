@@ -95,6 +95,15 @@ void ImageEmbedding::embed(const PixelSource& pixels, std::int64_t first, FloatM
   }
 }
 
+std::vector<float> ImageEmbedding::untrained_token(Threads& threads) const {
+  std::vector<float> values(static_cast<std::size_t>(model_.config().width), 0.0f);
+  if (model_.config().vision.stem_norm) {
+    const FloatMatrix row(values.data(), 1, std::ssize(values));
+    ops::norm(row, stem_norm_.options(model_.config()), {.out = row}, threads);
+  }
+  return values;
+}
+
 void ImageEmbedding::add_positions(FloatMatrix hidden, SiteVisitor& sites, Workspace& workspace,
                                    Threads& threads) const {
   const auto count = static_cast<std::int64_t>(positions_.size());

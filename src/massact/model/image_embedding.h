@@ -30,6 +30,9 @@ class ImageEmbedding {
   void embed(const PixelSource& pixels, std::int64_t first, FloatMatrix hidden, SiteVisitor& sites,
              Workspace& workspace, Threads& threads) const;
 
+  /// What the stem makes of a token that is all zeros and has no position: [d].
+  std::vector<float> untrained_token(Threads& threads) const;
+
   /// Bytes that it holds and that `embed` needs for `images` of this size at a time.
   static std::uint64_t bytes_for(const ModelConfig& config, std::int64_t height, std::int64_t width,
                                  std::int64_t images, int threads, ops::Precision precision);

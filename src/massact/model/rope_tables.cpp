@@ -28,12 +28,12 @@ RopeTables::RopeTables(const ModelConfig& config, std::span<const std::int64_t> 
   if (config.local_rope) local_ = tables_of(*config.local_rope, lengths);
 }
 
-RopeTables::RopeTables(const ModelConfig& config, PatchGrid grid) {
+RopeTables::RopeTables(const ModelConfig& config, PatchGrid grid, std::int64_t added) {
   if (config.positions != PositionKind::rotary) return;
   const std::int64_t before = config.prefix_rows() + config.vision.leading_tokens();
   const std::int64_t pairs = config.head_size / 2, frequencies = pairs / 2;
   const std::vector<float> still(static_cast<std::size_t>(pairs), 0.0f);
-  ops::RopeTable table(still, 1.0f, before + grid.count());  // no row turns
+  ops::RopeTable table(still, 1.0f, before + grid.count() + added);  // no row turns
   const auto centre = [](std::int64_t i, std::int64_t count) {
     return 2.0 * ((static_cast<double>(i) + 0.5) / static_cast<double>(count)) - 1.0;
   };

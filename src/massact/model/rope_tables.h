@@ -17,8 +17,8 @@ class RopeTables {
 
   /// For images of `grid` patches: the first half of a head's pairs turns with the row, the other
   /// with the column, both from -1 to 1 over the image; tokens before the patches do not turn
-  /// (DINOv3).
-  RopeTables(const ModelConfig& config, PatchGrid grid);
+  /// (DINOv3), nor do `added` ones behind them.
+  RopeTables(const ModelConfig& config, PatchGrid grid, std::int64_t added = 0);
 
   /// The table for a text of `length` rows, one of the constructor's; `local`: with the
   /// frequencies of blocks that have a sliding window.

@@ -79,7 +79,9 @@ bool Dispatch::wants(SiteKind kind) const {
 
 std::span<const std::int32_t> Dispatch::tokens_of(std::size_t sequence_in_batch) const {
   const auto index = batch_->first_sequence + static_cast<std::int64_t>(sequence_in_batch);
-  return plan_.tokens(index).subspan(static_cast<std::size_t>(batch_->dropped_rows));
+  // Outside the blocks there are no added rows.
+  return plan_.tokens(index, block_ < 0 ? 0 : stream_)
+      .subspan(static_cast<std::size_t>(batch_->dropped_rows));
 }
 
 SiteView Dispatch::view_of(SiteKind kind, std::size_t sequence_in_batch) const {

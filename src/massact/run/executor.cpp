@@ -1,6 +1,7 @@
 #include "massact/run/executor.h"
 
 #include <algorithm>
+#include <map>
 
 #include "massact/base/clock.h"
 #include "massact/base/error.h"
@@ -32,6 +33,31 @@ std::vector<Batch> make_batches(std::span<const std::int64_t> lengths, std::int6
   return batches;
 }
 
+// The rows of a stream in a pass: those of the batches, one behind the other.
+struct Layout {
+  std::vector<Batch> batches;
+  std::vector<std::int64_t> begins;  // first row of each batch
+  std::int64_t rows = 0;
+};
+
+// With `added` rows behind each sequence of `batches`, whose rows are replaced.
+Layout lay_out(std::vector<Batch> batches, std::span<const std::int64_t> lengths,
+               std::int64_t added) {
+  Layout layout;
+  for (Batch& batch : batches) {
+    batch.rows = 0;
+    auto sequence = static_cast<std::size_t>(batch.first_sequence);
+    for (ops::RowRange& rows : batch.sequences) {
+      rows = {batch.rows, lengths[sequence++] + added};
+      batch.rows += rows.count;
+    }
+    layout.begins.push_back(layout.rows);
+    layout.rows += batch.rows;
+  }
+  layout.batches = std::move(batches);
+  return layout;
+}
+
 // One run of a plan: what its passes share.
 class Execution {
  public:
@@ -43,7 +69,7 @@ class Execution {
         threads_(options.threads),
         precision_(effective_precision(model_, options.precision)),
         lengths_(plan.lengths()),
-        rope_(plan.images() != nullptr ? RopeTables(config_, plan.grid())
+        rope_(plan.images() != nullptr ? RopeTables(config_, plan.grid(), plan.most_added_tokens())
                                        : RopeTables(config_, lengths_)),
         memory_(plan_memory(plan, options)),
         hidden_(plan.streams().size()) {
@@ -63,6 +89,7 @@ class Execution {
   void run_block(const Block& block, int index);
   void run_block_on(const Block& block, int index, int stream);
   void fork_after_block(int index);
+  void copy_with_added_tokens(int stream);
   void run_end(const Unembedding& unembedding);
   void run_end_of_piece(int stream, const Unembedding& unembedding, Dispatch& sites,
                         const Batch& batch, ConstFloatMatrix hidden);
@@ -81,17 +108,27 @@ class Execution {
   }
   int stream_count() const { return static_cast<int>(plan_.streams().size()); }
   FloatMatrix hidden(int stream) const {
-    return {hidden_[static_cast<std::size_t>(stream)].data(), pass_rows_, config_.width};
+    return {hidden_[static_cast<std::size_t>(stream)].data(), layout_of(stream).rows,
+            config_.width};
+  }
+  std::int64_t added_tokens(int stream) const {
+    return plan_.streams()[static_cast<std::size_t>(stream)].added_tokens;
+  }
+  const Layout& layout_of(int stream) const { return layouts_.at(added_tokens(stream)); }
+  const Batch& batch_of(int stream, std::size_t batch) const {
+    return layout_of(stream).batches[batch];
   }
   FloatMatrix rows_of(int stream, std::size_t batch) const {
-    return hidden(stream).slice_rows(batch_begins_[batch], batches_[batch].rows);
+    return hidden(stream).slice_rows(layout_of(stream).begins[batch], batch_of(stream, batch).rows);
   }
   void begin_stream(int stream) {
-    hidden_[static_cast<std::size_t>(stream)].reserve_discarding(pass_rows_ * config_.width);
+    hidden_[static_cast<std::size_t>(stream)].reserve_discarding(layout_of(stream).rows *
+                                                                 config_.width);
     alive_[static_cast<std::size_t>(stream)] = true;
   }
   void fork_stream(int stream) {
     begin_stream(stream);
+    if (added_tokens(stream) > 0) return copy_with_added_tokens(stream);
     ops::copy(hidden(0), hidden(stream), threads_);
   }
 
@@ -110,11 +147,10 @@ class Execution {
   bool needs_end_ = false;
 
   // The current pass.
-  std::int64_t pass_rows_ = 0;
-  std::vector<Batch> batches_;
-  std::vector<std::int64_t> batch_begins_;
-  std::vector<Buffer<float>> hidden_;  // by stream: [pass_rows_, d]
-  std::vector<bool> alive_;            // streams that have hidden states of their own
+  std::size_t batch_count_ = 0;
+  std::map<std::int64_t, Layout> layouts_;  // by the tokens that a stream adds
+  std::vector<Buffer<float>> hidden_;       // by stream: [its layout's rows, d]
+  std::vector<bool> alive_;                 // streams that have hidden states of their own
 
   // Progress in tokens: a token counts once all its stages are done.
   std::int64_t stage_tokens_done_ = 0;
@@ -156,12 +192,14 @@ RunReport Execution::run() {
 void Execution::run_pass(std::int64_t pass, BlockLoader& loader) {
   const auto begin = memory_.pass_begins[static_cast<std::size_t>(pass)];
   const auto end = memory_.pass_begins[static_cast<std::size_t>(pass) + 1];
-  batches_ = make_batches(lengths_, begin, end, memory_.batch_rows);
-  batch_begins_.clear();
-  pass_rows_ = 0;
-  for (const auto& batch : batches_) {
-    batch_begins_.push_back(pass_rows_);
-    pass_rows_ += batch.rows;
+  std::vector<std::int64_t> most_rows = lengths_;
+  for (std::int64_t& length : most_rows) length += plan_.most_added_tokens();
+  const auto batches = make_batches(most_rows, begin, end, memory_.batch_rows);
+  batch_count_ = batches.size();
+  layouts_.clear();
+  for (const auto& stream : plan_.streams()) {
+    if (layouts_.contains(stream.added_tokens)) continue;
+    layouts_[stream.added_tokens] = lay_out(batches, lengths_, stream.added_tokens);
   }
   alive_.assign(plan_.streams().size(), false);
 
@@ -187,10 +225,11 @@ void Execution::run_blocks(bool wraps, BlockLoader& loader) {
 void Execution::embed_stream(int stream) {
   begin_stream(stream);
   Dispatch sites(plan_, stream, -1, threads_, workspace_.times);
-  for (std::size_t b = 0; b < batches_.size(); ++b) {
+  for (std::size_t b = 0; b < batch_count_; ++b) {
     check_interrupted();
     // Embeddings are shown for the text only, not for the sink token's row.
-    Batch text = batches_[b];
+    const Batch& batch = batch_of(stream, b);
+    Batch text = batch;
     text.dropped_rows = config_.prefix_rows();
     for (auto& rows : text.sequences) {
       rows.first += text.dropped_rows;
@@ -198,8 +237,8 @@ void Execution::embed_stream(int stream) {
     }
     sites.set_batch(text);
     const FloatMatrix rows = rows_of(stream, b);
-    embed_batch(batches_[b], rows, sites);
-    require_finite(rows, plan_, {SiteKind::embed, -1}, stream, batches_[b], threads_);
+    embed_batch(batch, rows, sites);
+    require_finite(rows, plan_, {SiteKind::embed, -1}, stream, batch, threads_);
   }
 }
 
@@ -228,12 +267,13 @@ void Execution::run_block(const Block& block, int index) {
 
 void Execution::run_block_on(const Block& block, int index, int stream) {
   Dispatch sites(plan_, stream, index, threads_, workspace_.times);
-  for (std::size_t b = 0; b < batches_.size(); ++b) {
+  for (std::size_t b = 0; b < batch_count_; ++b) {
     check_interrupted();
     const FloatMatrix rows = rows_of(stream, b);
-    sites.set_batch(batches_[b]);
-    block.run(rows, batches_[b].sequences, rope_, sites, workspace_, threads_);
-    if (stream == 0) advance(batches_[b], index);
+    const Batch& batch = batch_of(stream, b);
+    sites.set_batch(batch);
+    block.run(rows, batch.sequences, rope_, sites, workspace_, threads_);
+    if (stream == 0) advance(batch, index);
   }
 }
 
@@ -244,10 +284,26 @@ void Execution::fork_after_block(int index) {
     if (fork_stage(stream) != index || !forks_after_block(stream)) continue;
     fork_stream(stream);
     Dispatch sites(plan_, stream, index, threads_, workspace_.times);
-    for (std::size_t b = 0; b < batches_.size(); ++b) {
-      sites.set_batch(batches_[b]);
+    for (std::size_t b = 0; b < batch_count_; ++b) {
+      sites.set_batch(batch_of(stream, b));
       sites.visit(SiteKind::resid_post, rows_of(stream, b));
     }
+  }
+}
+
+void Execution::copy_with_added_tokens(int stream) {
+  const std::vector<float> token = image_embedding_->untrained_token(threads_);
+  for (std::size_t b = 0; b < batch_count_; ++b) {
+    const FloatMatrix from = rows_of(0, b), to = rows_of(stream, b);
+    const Batch &source = batch_of(0, b), &target = batch_of(stream, b);
+    threads_.parallel_for(std::ssize(source.sequences), [&](std::int64_t s, int) {
+      const auto& own = source.sequences[static_cast<std::size_t>(s)];
+      const auto& longer = target.sequences[static_cast<std::size_t>(s)];
+      std::copy_n(from.row(own.first), own.count * config_.width, to.row(longer.first));
+      for (std::int64_t r = own.count; r < longer.count; ++r) {
+        std::copy(token.begin(), token.end(), to.row(longer.first + r));
+      }
+    });
   }
 }
 
@@ -260,23 +316,25 @@ void Execution::run_end(const Unembedding& unembedding) {
     streams.emplace_back(plan_, stream, -1, threads_, workspace_.times);
   }
   const std::int64_t prefix = config_.prefix_rows();
-  for (std::size_t b = 0; b < batches_.size(); ++b) {
-    for (std::size_t s = 0; s < batches_[b].sequences.size(); ++s) {
-      const auto& rows = batches_[b].sequences[s];
-      const std::int64_t count = rows.count - prefix;
+  for (std::size_t b = 0; b < batch_count_; ++b) {
+    const Batch& original = batch_of(0, b);
+    for (std::size_t s = 0; s < original.sequences.size(); ++s) {
+      // Rows that streams add are behind these.
+      const std::int64_t count = original.sequences[s].count - prefix;
       const std::int64_t piece =
           config_.head.pools() ? count : std::min(logits_rows(config_), count);
       for (std::int64_t first = 0; first < count; first += piece) {
         check_interrupted();
         Batch batch;
-        batch.first_sequence = batches_[b].first_sequence + static_cast<std::int64_t>(s);
+        batch.first_sequence = original.first_sequence + static_cast<std::int64_t>(s);
         batch.rows = std::min(piece, count - first);
         batch.sequences = {{0, batch.rows}};
         batch.first_position = first;
         batch.dropped_rows = prefix;
         for (int stream = 0; stream < stream_count(); ++stream) {
+          const std::int64_t row = batch_of(stream, b).sequences[s].first + prefix + first;
           run_end_of_piece(stream, unembedding, streams[static_cast<std::size_t>(stream)], batch,
-                           rows_of(stream, b).slice_rows(rows.first + prefix + first, batch.rows));
+                           rows_of(stream, b).slice_rows(row, batch.rows));
         }
       }
     }
@@ -341,7 +399,8 @@ ops::Precision effective_precision(const Model& model, std::optional<ops::Precis
 }
 
 MemoryPlan plan_memory(const Plan& plan, const RunOptions& options) {
-  const auto lengths = plan.lengths();
+  auto lengths = plan.lengths();
+  for (std::int64_t& length : lengths) length += plan.most_added_tokens();
   const auto [last_block, needs_end] = plan.extent();
   return plan_memory(plan.model(),
                      {.lengths = lengths,

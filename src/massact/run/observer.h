@@ -13,13 +13,17 @@
 
 namespace massact {
 
+/// Id of a row that a stream adds to its images (Plan::fork).
+inline constexpr std::int32_t kAddedToken = -2;
+
 /// The values of one site for (part of) one sequence of one stream.
 struct SiteView {
   Site site;
   int stream = 0;             ///< 0 is the original
   std::int64_t sequence = 0;  ///< index in the corpus
-  /// All rows' token ids (0 for the rows of images); -1 for the sink token's row. Their count is
-  /// the sequence's T, also at sites with one row per sequence (logits of a head that pools).
+  /// All rows' token ids (0 for the rows of images); -1 for the sink token's row, kAddedToken for
+  /// those of tokens that the stream adds, which come last. Their count is the sequence's T, also
+  /// at sites with one row per sequence (logits of a head that pools).
   std::span<const std::int32_t> tokens;
   std::int64_t first_position = 0;  ///< position of row 0 (large sites come in pieces)
   std::int64_t head = -1;           ///< attention maps: the query head; else -1

@@ -38,7 +38,7 @@ Plan::Plan(Model model, std::vector<Tokens> sequences)
   if (model_.config().prefix_rows() > 0) {
     for (auto& tokens : sequences_) tokens.insert(tokens.begin(), kNoToken);
   }
-  streams_.push_back({"original", {}});
+  streams_.push_back({"original", {}, 0});
 }
 
 Plan::Plan(Model model, std::shared_ptr<const PixelSource> images)
@@ -59,7 +59,8 @@ Plan::Plan(Model model, std::shared_ptr<const PixelSource> images)
   image_rows_.assign(static_cast<std::size_t>(config.prefix_rows()), kNoToken);
   image_rows_.resize(
       static_cast<std::size_t>(config.prefix_rows() + vision.leading_tokens() + grid.count()), 0);
-  streams_.push_back({"original", {}});
+  image_count_ = std::ssize(image_rows_);
+  streams_.push_back({"original", {}, 0});
 }
 
 PatchGrid Plan::grid() const {
@@ -72,7 +73,19 @@ std::int64_t Plan::sequence_count() const {
 }
 
 std::span<const std::int32_t> Plan::tokens(std::int64_t sequence) const {
-  return images_ ? image_rows_ : sequences_[static_cast<std::size_t>(sequence)];
+  return tokens(sequence, 0);
+}
+
+std::span<const std::int32_t> Plan::tokens(std::int64_t sequence, int stream) const {
+  if (!images_) return sequences_[static_cast<std::size_t>(sequence)];
+  const std::int64_t added = streams_[static_cast<std::size_t>(stream)].added_tokens;
+  return std::span(image_rows_).first(static_cast<std::size_t>(image_count_ + added));
+}
+
+std::int64_t Plan::most_added_tokens() const {
+  std::int64_t most = 0;
+  for (const Stream& stream : streams_) most = std::max(most, stream.added_tokens);
+  return most;
 }
 
 std::vector<std::int64_t> Plan::lengths() const {
@@ -124,16 +137,41 @@ void Plan::attach(const std::vector<int>& blocks, std::unique_ptr<AttentionObser
   attention_observers_.push_back(std::move(observer));
 }
 
-int Plan::fork(std::string name, std::vector<SiteEdit> edits) {
-  if (edits.empty()) fail_usage(name, "expected at least one edit, got none");
+void Plan::require_can_add(const std::string& name, const std::vector<SiteEdit>& edits) const {
+  const ModelConfig& config = model_.config();
+  if (!images_) fail_usage(name, "expected images to add tokens to, got texts");
+  const bool windows = std::any_of(config.windows.begin(), config.windows.end(),
+                                   [](std::int64_t window) { return window > 0; });
+  if (windows) {
+    fail_usage(name, "expected attention over the whole image to add tokens to, got windows ({})",
+               config.name);
+  }
+  for (const SiteEdit& edit : edits) {
+    if (edit.site.block >= 0 || edit.site.kind >= SiteKind::ln_final_out) continue;
+    fail_usage(name_of(edit.site),
+               "expected edits within the blocks in a variant that adds tokens");
+  }
+}
+
+int Plan::fork(std::string name, std::vector<SiteEdit> edits, std::int64_t added_tokens) {
+  if (edits.empty() && added_tokens == 0) {
+    fail_usage(name, "expected at least one edit, got none");
+  }
   const int stream = static_cast<int>(streams_.size());
-  Site first = edits.front().site;
+  Site first = {SiteKind::resid_pre, 0};
+  if (added_tokens > 0) {
+    require_can_add(name, edits);
+    const auto rows = static_cast<std::size_t>(image_count_ + added_tokens);
+    if (image_rows_.size() < rows) image_rows_.resize(rows, kAddedToken);
+  } else {
+    first = edits.front().site;
+  }
   for (auto& edit : edits) {
     require_site(edit.site);
     if (site_order(edit.site) < site_order(first)) first = edit.site;
     planned_.push_back({edit.site, stream, std::move(edit.edit), 0});
   }
-  streams_.push_back({std::move(name), first});
+  streams_.push_back({std::move(name), first, added_tokens});
   return stream;
 }
 
@@ -149,6 +187,7 @@ std::pair<int, bool> Plan::extent() const {
   for (const auto& attached : attached_) include(attached.site);
   for (const auto& watched : watched_) include({SiteKind::z, watched.block});
   for (const auto& planned : planned_) include(planned.site);
+  if (last_block < 0 && most_added_tokens() > 0) last_block = 0;
   return {last_block, needs_end};
 }
 

@@ -60,7 +60,12 @@ class Plan {
 
   /// A new stream that shares everything with the original up to its first edited site. Returns
   /// its number. Edits of the same site apply in the given order.
-  int fork(std::string name, std::vector<SiteEdit> edits);
+  ///
+  /// `added_tokens` (images only) appends so many tokens to every image: zeros before the stem's
+  /// norm (if there is one), without a position, seen by all others like registers; gone before
+  /// the final norm, so that heads read what they always read. Such a stream shares only the
+  /// embedding, may have no edits, and none at the embedding. Their ids are kAddedToken.
+  int fork(std::string name, std::vector<SiteEdit> edits, std::int64_t added_tokens = 0);
 
   // What follows is for the executor.
 
@@ -85,6 +90,7 @@ class Plan {
   struct Stream {
     std::string name;
     Site first_edit;  ///< meaningless for stream 0
+    std::int64_t added_tokens = 0;
   };
 
   const Model& model() const { return model_; }
@@ -99,8 +105,12 @@ class Plan {
   std::int64_t sequence_count() const;
   /// One id per row of a sequence: the token's; of an image 0, the sink token's row -1.
   std::span<const std::int32_t> tokens(std::int64_t sequence) const;
-  /// Rows of every sequence, the sink token's included.
+  /// With the rows that the stream adds.
+  std::span<const std::int32_t> tokens(std::int64_t sequence, int stream) const;
+  /// Rows of every sequence, the sink token's included, those that streams add not.
   std::vector<std::int64_t> lengths() const;
+  /// The most tokens that a stream adds.
+  std::int64_t most_added_tokens() const;
   const std::vector<Stream>& streams() const { return streams_; }
   std::vector<Attached>& observers() { return attached_; }
   std::vector<Watched>& watched_attention() { return watched_; }
@@ -115,12 +125,14 @@ class Plan {
   void attach(const std::vector<int>& blocks, std::unique_ptr<AttentionObserver> observer,
               int stream);
   void require_site(Site site) const;
+  void require_can_add(const std::string& name, const std::vector<SiteEdit>& edits) const;
   void require_stream(int stream) const;
 
   Model model_;
   std::vector<Tokens> sequences_;
   std::shared_ptr<const PixelSource> images_;
-  Tokens image_rows_;  // what `tokens` says of any image
+  Tokens image_rows_;             // what `tokens` says of any image, added rows included
+  std::int64_t image_count_ = 0;  // of them, without the added rows
   std::vector<Stream> streams_;
   std::vector<std::unique_ptr<Observer>> observers_;
   std::vector<Attached> attached_;

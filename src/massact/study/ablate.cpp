@@ -38,7 +38,8 @@ std::shared_ptr<const PositionLabels> labels_for(const Model& model, const Measu
 double forward_passes_of(const std::vector<Variant>& variants, std::int64_t layers) {
   double passes = 1.0;
   for (const Variant& variant : variants) {
-    if (variant.edits.empty()) continue;
+    if (variant.added_tokens > 0) passes += 1.0;
+    if (variant.edits.empty() || variant.added_tokens > 0) continue;
     const auto first = std::min_element(
         variant.edits.begin(), variant.edits.end(),
         [](const SiteEdit& a, const SiteEdit& b) { return a.site.block < b.site.block; });
@@ -102,7 +103,7 @@ class Ablation {
     std::vector<Variant*> forks;
     for (Variant& variant : variants) {
       if (!variant.weights.empty()) continue;
-      plan.fork(variant.row.name, std::move(variant.edits));
+      plan.fork(variant.row.name, std::move(variant.edits), variant.added_tokens);
       forks.push_back(&variant);
     }
     meter_.attach(plan);

@@ -236,6 +236,10 @@ std::vector<Variant> planned_variants(const edit::EditContext& context,
     Variant variant;
     variant.row.name = spec.name;
     variant.edits = edit::build_edits(spec, context, sequences, config);
+    variant.added_tokens = spec.added_tokens;
+    if (spec.added_tokens > 0) {
+      variant.row.description = fmt::format("{} added", spec.added_tokens);
+    }
     variant.weights = spec.weights;
     int layer = -2;  // not seen yet
     for (const SiteEdit& edit : variant.edits) {

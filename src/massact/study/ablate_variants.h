@@ -12,6 +12,7 @@ namespace massact {
 struct Variant {
   VariantRow row;
   std::vector<SiteEdit> edits;
+  std::int64_t added_tokens = 0;          ///< as in Plan::fork
   std::vector<edit::WeightEdit> weights;  ///< needs a run of its own
 };
 

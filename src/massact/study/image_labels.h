@@ -18,7 +18,8 @@ struct PatchPlace {
 };
 
 /// Labels of the rows of images of one size; the same for every image. Position classes are "cls"
-/// (a distillation token as well), "register" and "patch". Thread-safe.
+/// (a distillation token as well), "register", "patch" and, of streams that add tokens, "added".
+/// Thread-safe.
 class ImageLabels final : public PositionLabels {
  public:
   /// `config` is a vision model's, `images` what it reads (not kept).
@@ -27,13 +28,14 @@ class ImageLabels final : public PositionLabels {
   std::string_view position_class(std::int64_t sequence, std::int64_t position) const override;
   /// -1: patches are no tokens of a vocabulary.
   std::int32_t token_id(std::int64_t sequence, std::int64_t position) const override;
-  /// "cls", "distillation", "register 2", "patch 3,5" (row, column; counted from 0), "<sink>".
+  /// "cls", "distillation", "register 2", "patch 3,5" (row, column; counted from 0), "added 0",
+  /// "<sink>".
   std::string token_text(std::int64_t sequence, std::int64_t position) const override;
   /// Empty: what is around a patch is in the picture.
   std::string text_before(std::int64_t sequence, std::int64_t position) const override;
   std::string text_after(std::int64_t sequence, std::int64_t position) const override;
 
-  /// Rows of an image, the sink token's included.
+  /// Rows of an image, the sink token's included, added tokens not.
   std::int64_t rows() const { return first_patch_ + grid_.count(); }
   /// Row of the first register and of the first patch.
   std::int64_t first_register() const { return prefix_rows_ + class_tokens_; }
