@@ -51,11 +51,22 @@ std::vector<std::string> golden_names() {
   return names;
 }
 
+// A folder's checkpoint, if that has no config.json: it says itself what it is.
+fs::path model_in(const fs::path& folder) {
+  if (fs::exists(folder / "config.json") || fs::exists(folder / "open_clip_config.json")) {
+    return folder;
+  }
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() == ".pth") return entry.path();
+  }
+  return folder;
+}
+
 class VisionParity : public testing::TestWithParam<std::string> {
  protected:
   VisionParity()
       : folder_(golden_folder() / "vision" / GetParam()),
-        model_(open_model(folder_)),
+        model_(open_model(model_in(folder_))),
         golden_(open_safetensors(folder_ / "sites.safetensors")),
         groups_(read_images(*golden_)) {}
 

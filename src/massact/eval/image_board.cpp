@@ -138,7 +138,11 @@ class Features final : public Observer {
   // Heads that pool see an image in one piece; else the pieces are summed. True with the last one.
   bool add(const SiteView& view, Threads& threads) {
     if (view.site.kind == SiteKind::logits) {
-      features_.assign(view.values.row(0), view.values.row(0) + view.values.cols);
+      features_.clear();  // a row, or one of each patch
+      for (std::int64_t r = 0; r < view.values.rows; ++r) {
+        features_.insert(features_.end(), view.values.row(r),
+                         view.values.row(r) + view.values.cols);
+      }
       return true;
     }
     if (original_->model.config().head.pools()) {
@@ -169,7 +173,8 @@ class Features final : public Observer {
 
 // An embedding is the features; a classifier hides them, one step before.
 Site feature_site(const ModelConfig& config) {
-  const bool embedding = config.head.kind == HeadKind::embedding;
+  const bool embedding =
+      config.head.kind == HeadKind::embedding || config.head.kind == HeadKind::features;
   return {embedding ? SiteKind::logits : SiteKind::ln_final_out, -1};
 }
 

@@ -13,6 +13,7 @@
 #include "massact/io/zip.h"
 #include "massact/model/family.h"
 #include "massact/model/openai_clip.h"
+#include "massact/model/sam_geometry.h"
 
 namespace massact {
 namespace {
@@ -61,14 +62,18 @@ JsonObject read_options(const fs::path& path, const TorchCheckpoint& checkpoint)
     nlohmann::json options = openai_clip_options(*checkpoint.weights, path.string());
     if (options.is_object()) return {std::move(options), path.string()};
   }
+  if (nlohmann::json options = sam_options(*checkpoint.weights, path.string());
+      options.is_object()) {
+    return {std::move(options), path.string()};
+  }
   std::vector<std::string> some;
   for (const TensorInfo& tensor : checkpoint.weights->tensors()) some.push_back(tensor.name);
-  fail(
-      path.string(),
-      "expected config.json beside this checkpoint, nanoGPT's model_args in it, the name of one of "
-      "DINOv2's files (dinov2_vitb14_pretrain.pth) or OpenAI's CLIP as a TorchScript archive, to "
-      "know the architecture; got none of them (it holds {} tensors: {})",
-      some.size(), list_names(some, 6));
+  fail(path.string(),
+       "expected config.json beside this checkpoint, nanoGPT's model_args in it, the tensors of "
+       "SAM, "
+       "the name of one of DINOv2's files (dinov2_vitb14_pretrain.pth) or OpenAI's CLIP as a "
+       "TorchScript archive, to know the architecture; got none of them (it holds {} tensors: {})",
+       some.size(), list_names(some, 6));
 }
 
 // The same options for the text tower that is in the file as well.

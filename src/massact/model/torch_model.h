@@ -21,7 +21,7 @@ enum class Tower : std::uint8_t { main, text };
 /// Opens a `.pt`, `.pth` or `.bin` checkpoint. The architecture comes from `config.json` beside it
 /// if there is one, else from the options that nanoGPT and its relatives save with the weights
 /// ("model_args" or "config"), the name of one of Meta's DINOv2 files, or the shapes of OpenAI's
-/// CLIP (a TorchScript archive). Throws Error that says what the file holds instead.
+/// CLIP (a TorchScript archive) or Meta's SAM. Throws Error that says what the file holds instead.
 /// `adapter` is a LoRA adapter's directory to be merged, or empty. Of two towers `tower` is opened.
 TorchModel open_torch_model(const std::filesystem::path& path, const std::filesystem::path& adapter,
                             Tower tower = Tower::main);

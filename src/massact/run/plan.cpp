@@ -56,6 +56,12 @@ Plan::Plan(Model model, std::shared_ptr<const PixelSource> images)
   require(grid.rows > 0 && grid.columns > 0, model_.name(),
           "expected images of at least one patch of {} x {} pixels, got {} x {}",
           vision.patch_height, vision.patch_width, images_->height(), images_->width());
+  require(!vision.fixed_size ||
+              (images_->height() == vision.image_height && images_->width() == vision.image_width),
+          model_.name(),
+          "expected images of {} x {} pixels (this model's positions are not fitted to other "
+          "sizes), got {} x {}",
+          vision.image_height, vision.image_width, images_->height(), images_->width());
   image_rows_.assign(static_cast<std::size_t>(config.prefix_rows()), kNoToken);
   image_rows_.resize(
       static_cast<std::size_t>(config.prefix_rows() + vision.leading_tokens() + grid.count()), 0);
