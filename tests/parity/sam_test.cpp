@@ -212,6 +212,15 @@ TEST(SamImages, AreOfOneSize) {
               HasSubstr("expected images of 20 x 20 pixels"));
 }
 
+TEST(SamImages, TakeNoAddedTokens) {
+  for (const char* name : {"sam", "sam-global"}) {
+    std::vector<Tensor> images;
+    images.emplace_back(DType::f32, Shape{3, 20, 20});
+    Plan plan(open_model(golden(name)), std::make_shared<GoldenImages>(std::move(images)));
+    EXPECT_THAT(error_of([&] { plan.fork("one more", {}, 1); }), HasSubstr("relative positions"));
+  }
+}
+
 TEST(SamSites, WhatItDoesNotHaveIsSaid) {
   const Model model = open_model(golden("sam"));
   EXPECT_THAT(absence(SiteKind::ln_final_out, model.config()), HasSubstr("no final norm"));

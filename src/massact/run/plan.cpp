@@ -148,8 +148,11 @@ void Plan::require_can_add(const std::string& name, const std::vector<SiteEdit>&
   if (!images_) fail_usage(name, "expected images to add tokens to, got texts");
   const bool windows = std::any_of(config.windows.begin(), config.windows.end(),
                                    [](std::int64_t window) { return window > 0; });
-  if (windows) {
-    fail_usage(name, "expected attention over the whole image to add tokens to, got windows ({})",
+  // A token outside the grid is in no window and has no place.
+  if (windows || config.vision.has_windows() || config.vision.relative_positions) {
+    fail_usage(name,
+               "expected a model whose patches all see any token to add, got windows or "
+               "relative positions ({})",
                config.name);
   }
   for (const SiteEdit& edit : edits) {
