@@ -235,7 +235,7 @@ TEST_F(Vision, RegistersOfAModelWithout) {
   copy_model("dinov2");
   const Outcome outcome = run("registers");
   ASSERT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(flat(outcome.out), HasSubstr("has no registers"));
+  EXPECT_THAT(flat(outcome.out), HasSubstr("No registers: test-time registers."));
 }
 
 TEST_F(Vision, BrokenImagesEndTheRunOrAreSkipped) {
