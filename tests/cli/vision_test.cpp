@@ -235,7 +235,7 @@ TEST_F(Vision, RegistersOfAModelWithout) {
   copy_model("dinov2");
   const Outcome outcome = run("registers");
   ASSERT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(flat(outcome.out), HasSubstr("has no registers"));
+  EXPECT_THAT(flat(outcome.out), HasSubstr("No registers: test-time registers."));
 }
 
 // SAM's image encoder: 5 x 5 patches in windows of 3 x 3, pictures padded to 20 x 20 pixels.

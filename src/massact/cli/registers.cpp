@@ -20,6 +20,8 @@ Examples:
   massact registers dinov2-reg-l --images imagenet/val/ --calibration imagenet/train-10k/
   massact registers dinov2-reg-l --images imagenet/val/ --means dinov2_reg_vitl.pth
   massact registers dinov2-reg-l --images imagenet/val/ --head dinov2_vitl14_reg4_linear_head.pth
+  massact registers clip-vit-large-patch14 --images photos/ --out results
+  massact registers dinov2-large --images photos/ --outlier-norm 150 --outlier-layer 23 --neurons 50
 
 The means are written to DIR/registers.safetensors: `registers` and `cls`, [blocks, tokens, width].)";
 
@@ -31,13 +33,57 @@ struct RegistersFlags {
   std::string calibration;
   std::string means;
   bool each_layer = false;
+  TestTimeOptions test_time;
+  std::string rank = "contribution";
+  bool asked_test_time = false;  ///< one of their flags was given
 };
+
+// Of models without registers.
+void declare_test_time(CLI::App& command, RegistersFlags& flags) {
+  TestTimeOptions& options = flags.test_time;
+  const std::string group = "Test-time registers (models without registers)";
+  const auto add = [&](const char* name, auto& value, const char* text) {
+    return command.add_option(name, value, text)->group(group)->each([&flags](const std::string&) {
+      flags.asked_test_time = true;
+    });
+  };
+  add("--neurons", options.neurons,
+      "Neurons whose activations move to the added token (default: as few as take nine of ten "
+      "outliers away)")
+      ->check(CLI::PositiveNumber);
+  add("--added-tokens", options.tokens, "Tokens to add (default: 1)")->check(CLI::Range(1, 64));
+  add("--outlier-ratio", options.rule.ratio,
+      "Outliers are patches of at least so many times the median length (default: 3)")
+      ->check(CLI::PositiveNumber);
+  add("--outlier-norm", options.rule.norm, "Outliers are patches of at least this length instead")
+      ->check(CLI::PositiveNumber);
+  add("--outlier-layer", options.outlier_layer,
+      "Layer behind which they are looked for (default: where they stand out most)")
+      ->check(CLI::PositiveNumber);
+  add("--last-layer", options.last_layer,
+      "Last layer of the neurons (default: where half of the outliers are there)")
+      ->check(CLI::PositiveNumber);
+  add("--seed", options.seed, "Seed of the control's random neurons (default: 0)");
+  add("--rank", flags.rank,
+      "Neurons by contribution (default) or, as published, by activation at outliers")
+      ->check(CLI::IsMember({"contribution", "activation"}));
+}
+
+TestTimeOptions test_time_options(const RegistersFlags& flags) {
+  TestTimeOptions options = flags.test_time;
+  if (flags.rank == "activation") options.rank = NeuronRank::activation;
+  return options;
+}
 
 void run_command(const RegistersFlags& flags) {
   const Model model = flags.model.open();
   if (!model.config().is_vision()) {
     fail_usage(model.name(), "expected a vision model, got one that reads text ({})",
                model.config().family);
+  }
+  if (flags.asked_test_time && model.config().vision.registers > 0) {
+    fail_usage(model.name(), "expected a model without registers for test-time registers, got {}",
+               model.config().vision.registers);
   }
   reads_images(model, {}, flags.images);  // or it says what is missing
   const std::string hash = hash_of(model);
@@ -49,7 +95,10 @@ void run_command(const RegistersFlags& flags) {
       read_image_split(
           model, {flags.images, flags.calibration, flags.model.tokenizer, flags.run.options()},
           *progress),
-      {.run = flags.run.options(), .means = flags.means, .each_layer = flags.each_layer},
+      {.run = flags.run.options(),
+       .means = flags.means,
+       .each_layer = flags.each_layer,
+       .test_time = test_time_options(flags)},
       *progress);
 
   if (const ResultDir* directory = output.directory()) {
@@ -78,6 +127,7 @@ void add_registers(CLI::App& app, Action& action) {
                       "Means to compare with and to evaluate: .safetensors of this command, or a "
                       "PyTorch dict from block to [registers, width]");
   command->add_flag("--each-layer", flags->each_layer, "Also fix before each layer alone");
+  declare_test_time(*command, *flags);
   flags->run.declare(*command);
   flags->output.declare(*command);
   command->footer(kExamples);

@@ -11,6 +11,7 @@
 #include "massact/report/image_text.h"
 #include "massact/report/numbers.h"
 #include "massact/report/origin.h"
+#include "massact/report/test_time_report.h"
 #include "massact/report/version.h"
 
 namespace massact {
@@ -97,9 +98,12 @@ std::string registers_text(const RegistersResult& result, const TextStyle& style
              style) +
          "\n" + norms_table(result) + "\n";
   if (result.comparison) out += comparison_text(*result.comparison, style);
+  if (result.test_time) out += test_time_text(*result.test_time, style);
   if (evaluation.rows.size() > 1) {
-    out += wrap("The registers overwritten before every layer:", style) + "\n" +
-           variants_table(evaluation, style) + "\n";
+    out += wrap(result.test_time ? "What the model answers:"
+                                 : "The registers overwritten before every layer:",
+                style) +
+           "\n" + variants_table(evaluation, style) + "\n";
   }
   return out + warnings_text(evaluation.warnings, style);
 }
@@ -117,6 +121,7 @@ std::string registers_json_text(const RegistersResult& result, std::string_view 
                      {"registers", result.registers.registers},
                      {"layers", layers_json(result)},
                      {"comparison", comparison_json(result.comparison)},
+                     {"test_time", result.test_time ? test_time_json(*result.test_time) : Json()},
                      {"variants", variants_json(evaluation)},
                      {"warnings", evaluation.warnings}};
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -135,9 +140,15 @@ std::string registers_csv(const RegistersResult& result) {
 }
 
 std::vector<ResultFile> registers_files(const RegistersResult& result, std::string json) {
-  return {{"registers.csv", registers_csv(result)},
-          {"registers-variants.csv", ablate_csv(result.evaluation)},
-          {"registers.json", std::move(json)}};
+  std::vector<ResultFile> files = {
+      {"registers.csv", registers_csv(result)},
+      {"registers-variants.csv", ablate_csv(result.evaluation)},
+  };
+  if (result.test_time) {
+    for (ResultFile& file : test_time_files(*result.test_time)) files.push_back(std::move(file));
+  }
+  files.push_back({"registers.json", std::move(json)});
+  return files;
 }
 
 }  // namespace massact

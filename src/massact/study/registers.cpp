@@ -253,23 +253,21 @@ RegistersResult run_registers(const Model& model, const ImageSplit& split,
                                         : fmt::format("{} images", split.calibration->count())));
   }
 
-  VariantList variants(labels, config);
   if (config.vision.registers == 0) {
-    evaluation.warnings.push_back(fmt::format(
-        "{} has no registers: there is nothing to fix (massact ablate edits its massive "
-        "activations)",
-        model.name()));
-  } else {
-    const auto means = std::make_shared<const RegisterMeans>(result.registers);
-    variants.add("fix-reg-mean", means);
-    if (given) {
-      result.comparison = compare(*given, *means, options.means);
-      variants.add("fix-reg-mean, given", given);
-    }
-    variants.add("registers zero", nullptr);
-    for (int block = 0; options.each_layer && block < config.layers; ++block) {
-      variants.add(fmt::format("before layer {}", block + 1), means, block);
-    }
+    result.test_time =
+        run_test_time(model, split, options.test_time, options.run, progress, evaluation);
+    return result;
+  }
+  VariantList variants(labels, config);
+  const auto means = std::make_shared<const RegisterMeans>(result.registers);
+  variants.add("fix-reg-mean", means);
+  if (given) {
+    result.comparison = compare(*given, *means, options.means);
+    variants.add("fix-reg-mean, given", given);
+  }
+  variants.add("registers zero", nullptr);
+  for (int block = 0; options.each_layer && block < config.layers; ++block) {
+    variants.add(fmt::format("before layer {}", block + 1), means, block);
   }
   const auto meter = image_meter(split);
   run_variants(model, *meter, variants.take(), options.run, progress, evaluation);

@@ -1,6 +1,7 @@
 // Registers of vision transformers: where the constant of attention lives that massive activations
 // are in models without them. Their means before every block, and the test that the means are all
-// they are: Fix-Reg-Mean (arXiv 2402.17762, section 5).
+// they are: Fix-Reg-Mean (arXiv 2402.17762, section 5). Models without registers get one at test
+// time (test_time.h).
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "massact/study/ablate.h"
+#include "massact/study/test_time.h"
 
 namespace massact {
 
@@ -59,8 +61,8 @@ struct RegistersResult {
   RegisterMeans registers;  ///< without values if the model has none
   std::vector<RegisterLayer> layers;
   std::optional<MeansComparison> comparison;
-  /// Variants and their measures; `targets` and verdicts about findings are not used. Only the
-  /// original if the model has no registers.
+  std::optional<TestTimeResult> test_time;  ///< of models without registers
+  /// Variants and their measures; `targets` and verdicts about findings are not used.
   AblateResult evaluation;
 };
 
@@ -71,10 +73,11 @@ struct RegistersOptions {
   RunOptions run;
   std::filesystem::path means;  ///< a file to compare with and to evaluate as well; empty: none
   bool each_layer = false;      ///< also fix the registers before each block alone
+  TestTimeOptions test_time = {};
 };
 
 /// Means over the calibration images; then, on the others, the registers overwritten by them before
-/// every block, and by zero for comparison.
+/// every block, and by zero for comparison. Of a model without registers: test-time registers.
 RegistersResult run_registers(const Model& model, const ImageSplit& split,
                               const RegistersOptions& options, Progress& progress);
 

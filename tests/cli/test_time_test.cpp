@@ -1,0 +1,147 @@
+// Test-time registers as a user gets them, on a ViT with a neuron that writes outlier patches
+// (tools/golden/make_planted_vit.py, whose expected.json is Hugging Face's).
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "cli/models.h"
+#include "cli/program.h"
+#include "json_schema.h"
+
+namespace massact::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using ::testing::HasSubstr;
+
+const fs::path kPlantedVit = kGolden / "planted-vit";
+
+Outcome run(const std::string& command, const Arguments& more = {}) {
+  Arguments line = {command,       (kPlantedVit / "model").string(),
+                    "--images",    (kPlantedVit / "images/list.csv").string(),
+                    "--precision", "f32"};
+  line.insert(line.end(), more.begin(), more.end());
+  return massact(line);
+}
+
+json result_of(const Arguments& more = {}) {
+  Arguments line = {"--json"};
+  line.insert(line.end(), more.begin(), more.end());
+  const Outcome outcome = run("registers", line);
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  return json::parse(outcome.out);
+}
+
+json expected() { return json::parse(read_file(kPlantedVit / "expected.json")); }
+
+json schema(const std::string& name) {
+  return json::parse(read_file(source_folder() / "docs/schema" / name));
+}
+
+TEST(TestTime, FindsTheNeuronAndMovesTheOutliers) {
+  const json result = result_of(), wanted = expected();
+  EXPECT_EQ(schema_errors(result, schema("registers.schema.json")), std::vector<std::string>{});
+  const json& study = result["test_time"];
+  EXPECT_EQ(study["outlier_layer"], wanted["layer"]);
+  EXPECT_EQ(study["last_layer"], wanted["layer"]);
+  ASSERT_EQ(study["neurons"].size(), 1u);
+  EXPECT_EQ(study["neurons"][0]["layer"], wanted["layer"]);
+  EXPECT_EQ(study["neurons"][0]["neuron"], wanted["neuron"]);
+  EXPECT_EQ(study["control"][0]["layer"], wanted["layer"]);
+  EXPECT_NE(study["control"][0]["neuron"], wanted["neuron"]);
+  ASSERT_EQ(study["variants"].size(), 5u);
+  for (std::size_t i = 0; i < 5; ++i) {
+    const json& variant = study["variants"][i];
+    const std::string name = variant["name"];
+    EXPECT_EQ(result["variants"][i]["name"], name);
+    if (!wanted["variants"].contains(name)) continue;  // the control is massact's own
+    const json& own = wanted["variants"][name];
+    const double norm = own["largest_norm"];
+    EXPECT_NEAR(variant["largest_norm"]["value"], norm, 1e-4 * norm) << name;
+    EXPECT_EQ(variant["outliers"]["value"], own["outliers"]) << name;
+    EXPECT_EQ(result["variants"][i]["measures"]["images"]["top1"]["value"], own["top1"]) << name;
+  }
+}
+
+TEST(TestTime, AttentionGoesToTheAddedToken) {
+  const json study = result_of()["test_time"];
+  std::map<std::string, json> attention;
+  for (const json& variant : study["variants"]) attention[variant["name"]] = variant["attention"];
+  const auto share = [&](const char* name, const char* to) -> double {
+    return attention.at(name).at(to).at("value");
+  };
+  EXPECT_GT(share("original", "outliers"), 0.9);
+  EXPECT_EQ(share("original", "added"), 0);
+  EXPECT_LT(share("token alone", "added"), 0.1);
+  EXPECT_GT(share("test-time registers", "added"), 0.9);
+  EXPECT_EQ(share("test-time registers", "outliers"), 0);
+  EXPECT_GT(share("random neurons", "outliers"), 0.9);
+}
+
+// As published: by activation at outliers alone, which a neuron that is always on wins.
+TEST(TestTime, ThePublishedRankMeetsTheDecoy) {
+  const json study = result_of({"--rank", "activation", "--neurons", "1"})["test_time"];
+  EXPECT_EQ(study["neurons"][0]["neuron"], expected()["decoy"]);
+  EXPECT_EQ(study["variants"][2]["outliers_change"]["value"], 0);
+  EXPECT_TRUE(study["sweep"].empty());
+}
+
+TEST(TestTime, ThePlanThatIsSavedDoesTheSame) {
+  const fs::path folder = fresh_folder();
+  const Outcome outcome = run("registers", {"--out", folder.string()});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  for (const char* word : {"layer 2, 13", "test-time registers", "cls to added", "top-1"}) {
+    EXPECT_THAT(outcome.out, HasSubstr(word));
+  }
+  const json plan = json::parse(read_file(folder / "registers-plan.json"));
+  EXPECT_EQ(schema_errors(plan, schema("edit-plan.schema.json")), std::vector<std::string>{});
+  EXPECT_THAT(read_file(folder / "registers-neurons.csv"), HasSubstr("\n2,13,"));
+  const Outcome ablation =
+      run("ablate", {"--plan", (folder / "registers-plan.json").string(), "--json"});
+  ASSERT_EQ(ablation.status, 0) << ablation.err;
+  const json own = json::parse(read_file(folder / "registers.json"))["variants"][2];
+  const json other = json::parse(ablation.out)["variants"][1];
+  EXPECT_EQ(other["name"], "test-time registers");
+  EXPECT_EQ(own["measures"], other["measures"]);
+  EXPECT_EQ(own["scalars"], other["scalars"]);
+}
+
+TEST(TestTime, WithoutOutliersNothingIsMoved) {
+  const json result = result_of({"--outlier-norm", "1e9"});
+  EXPECT_EQ(schema_errors(result, schema("registers.schema.json")), std::vector<std::string>{});
+  EXPECT_TRUE(result["test_time"]["neurons"].empty());
+  EXPECT_EQ(result["variants"].size(), 1u);
+  EXPECT_THAT(result["warnings"].dump(), HasSubstr("no patch is an outlier"));
+}
+
+void expect_usage_error(const Outcome& outcome, const std::string& said) {
+  EXPECT_EQ(outcome.status, 2) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr(said));
+}
+
+TEST(TestTime, WhatIsNotThereIsSaid) {
+  expect_usage_error(run("registers", {"--outlier-layer", "5"}), "a layer from 1 to 4");
+  expect_usage_error(run("registers", {"--neurons", "65"}), "at most the 64 neurons");
+  expect_usage_error(massact({"registers", (kGolden / "vision/dinov2-registers").string(),
+                              "--images", (kPlantedVit / "images").string(), "--neurons", "1"}),
+                     "expected a model without registers");
+  const fs::path plan = fresh_folder() / "plan.json";
+  const auto with = [&](const std::string& variant) {
+    write_file(plan, R"({"schema": "massact.edit-plan", "schema_version": 1, "variants": [)" +
+                         variant + "]}");
+    return run("ablate", {"--plan", plan.string()});
+  };
+  expect_usage_error(
+      with(R"({"name": "x", "edits": [{"layer": 2, "site": "mlp.hook_post", "action": "move"}]})"),
+      "added_tokens");
+  expect_usage_error(with(R"({"name": "x", "added_tokens": -1})"), "at least 0");
+  expect_usage_error(with(R"({"name": "x", "added_tokens": 1, "edits": [{"action": "zero",
+               "site": "hook_embed"}]})"),
+                     "hook_embed");
+}
+
+}  // namespace
+}  // namespace massact::testing
