@@ -293,9 +293,12 @@ TEST_F(Sam, AblateComparesTheMapOfFeatures) {
   const Outcome outcome =
       run("ablate", {"--rule", "1,2", "--calibration", images().string(), "--out", out().string()});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(outcome.out, Not(HasSubstr("top-1")));
+  EXPECT_THAT(flat(outcome.out), HasSubstr("its features of patches are compared"));
   const json ablation = json::parse(read_file(out() / "ablate.json"));
   EXPECT_LT(ablation["variants"][1]["measures"]["images"]["feature_cosine"]["value"], 1);
+  write_file(folder_ / "names.txt", "cat\ndog\n");
+  expect_usage_error(run("ablate", {"--class-names", (folder_ / "names.txt").string()}),
+                     "gives features of each patch");
 }
 
 TEST_F(Vision, BrokenImagesEndTheRunOrAreSkipped) {

@@ -84,10 +84,12 @@ void tell_split(const Model& model, const ImageSplit& split, AblateResult& resul
         split.split.overlap, split.split.calibration_windows));
   }
   if (split.unused_labels) {
-    const bool tower = model.config().head.kind == HeadKind::embedding;
+    const HeadKind head = model.config().head.kind;
     result.warnings.push_back(fmt::format(
         "the images are labelled, but the checkpoint has no classifier: top-1 is not measured ({})",
-        tower ? "--class-names and the text tower make one" : "--head gives it a linear one"));
+        head == HeadKind::embedding  ? "--class-names and the text tower make one"
+        : head == HeadKind::features ? "its features of patches are compared"
+                                     : "--head gives it a linear one"));
   }
 }
 

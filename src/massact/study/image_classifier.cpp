@@ -30,6 +30,11 @@ void check_request(const Model& model, const ClassifierRequest& request) {
   if (!request.templates.empty() && request.class_names.empty()) {
     fail_usage("--templates", "expected --class-names as well");
   }
+  if (head == HeadKind::features && !(request.head.empty() && request.class_names.empty())) {
+    fail_usage(request.head.empty() ? "--class-names" : "--head",
+               "expected a model that can tell classes apart: {} gives features of each patch",
+               model.name());
+  }
   if (head == HeadKind::none && request.head.empty() && !request.class_names.empty()) {
     fail_usage("--class-names",
                "expected a classifier or a text tower: {} has neither (--head "
