@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "bench_timing.h"
-#include "massact/ops/cpu/amx_kernels.h"
 #include "massact/ops/cpu/features.h"
 #include "massact/ops/cpu/packed_matrix.h"
+#include "massact/ops/cpu/panels.h"
 #include "massact/ops/matmul.h"
 
 namespace massact::ops {
@@ -32,14 +32,14 @@ Buffer<float> random_floats(std::int64_t count) {
   return values;
 }
 
-// Products of registers only: what the matrix unit can do at most.
-double amx_peak(const Settings& settings, Threads& threads) {
+// Products of registers only: what the multipliers can do at most.
+double register_peak(const cpu::PanelKernel& kernel, const Settings& settings, Threads& threads) {
   constexpr std::int64_t kSteps = 100000;
   const double flops = 2.0 * 32 * 32 * 32 * static_cast<double>(kSteps * threads.count());
   return flops / best_seconds(settings, threads, [&] {
-           threads.parallel_for(threads.count(), [](std::int64_t, int) {
-             const cpu::AmxTiles tiles;
-             cpu::amx_register_products(kSteps);
+           threads.parallel_for(threads.count(), [&](std::int64_t, int) {
+             const cpu::PanelProducts products(kernel);
+             kernel.register_products(kSteps);
            });
          });
 }
@@ -67,9 +67,9 @@ int run(int argc, char** argv) {
   Threads threads(settings.threads);
   fmt::print("{} threads, {}, best of {}, {} time\n", threads.count(), name_of(cpu_level()),
              settings.repetitions, settings.cpu_time ? "CPU" : "wall");
-  if (cpu_level() == CpuLevel::amx) {
-    fmt::print("AMX bf16, products of registers: {:.3f} TFLOP/s\n",
-               amx_peak(settings, threads) * 1e-12);
+  if (const cpu::PanelKernel* kernel = cpu::panel_kernel()) {
+    fmt::print("bf16, products of registers: {:.3f} TFLOP/s\n",
+               register_peak(*kernel, settings, threads) * 1e-12);
   }
   fmt::print("          m      n      k   TFLOP/s    oneDNN  ratio\n");
   for (const Shape& s : {Shape{2048, 4096, 4096}, Shape{2048, 11008, 4096},

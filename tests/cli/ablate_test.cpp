@@ -63,6 +63,14 @@ TEST(AblateCommand, RunsWithoutAnyTextOfTheUsers) {
   EXPECT_THAT(outcome.out, HasSubstr("the text that ships with massact"));
 }
 
+TEST(AblateCommand, RunsOnTheShippedModelsAsTheyAre) {
+  for (const char* name : {"mini-llama", "mini-llama-eab", "mini-gpt2", "mini-gpt2-eab"}) {
+    const Outcome outcome = massact({"ablate", (source_folder() / "models" / name).string()});
+    EXPECT_EQ(outcome.status, 0) << name << outcome.err;
+    EXPECT_THAT(outcome.out, HasSubstr("\nrandom ")) << name;
+  }
+}
+
 TEST(AblateCommand, MeasuresTasksOfVariants) {
   const fs::path tasks = kGolden / "eval" / "tasks";
   const Outcome outcome = ablate(

@@ -238,6 +238,66 @@ TEST_F(Vision, RegistersOfAModelWithout) {
   EXPECT_THAT(flat(outcome.out), HasSubstr("No registers: test-time registers."));
 }
 
+// SAM's image encoder: 5 x 5 patches in windows of 3 x 3, pictures padded to 20 x 20 pixels.
+class Sam : public Vision {
+ protected:
+  void SetUp() override {
+    Vision::SetUp();
+    copy_model("sam");
+    write_file(model() / "preprocessor_config.json",
+               R"({"image_processor_type": "SamImageProcessor", "size": {"longest_edge": 20},
+                   "pad_size": {"height": 20, "width": 20}})");
+  }
+};
+
+TEST_F(Sam, ScanFindsPatches) {
+  const Outcome outcome = run("scan", {"--rule", "1,2", "--out", out().string()});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const json scan = json::parse(read_file(out() / "scan.json"));
+  EXPECT_EQ(schema_errors(scan, schema("scan.schema.json")), std::vector<std::string>{});
+  EXPECT_EQ(scan["run"]["seq_len"], 25);
+  EXPECT_THAT(scan["findings"]["findings"], Not(IsEmpty()));
+  for (const json& finding : scan["findings"]["findings"]) {
+    EXPECT_EQ(finding["position_class"], "patch");
+  }
+}
+
+TEST_F(Sam, TraceWritesMapsWithThePaddingAndFeaturesOfPatches) {
+  const fs::path file = folder_ / "sam.safetensors";
+  const Outcome outcome = run("trace", {"--site", "blocks.0.attn.hook_pattern", "--site",
+                                        "hook_logits", "--out", file.string()});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const auto source = open_safetensors(file);
+  EXPECT_EQ(source->info("blocks.0.attn.hook_pattern").shape, Shape({7, 3, 25, 26}));
+  EXPECT_EQ(source->info("hook_logits").shape, Shape({7, 25, 8}));
+}
+
+TEST_F(Sam, ExplainClosesWithThePaddingAsSlot) {
+  const Outcome outcome =
+      run("explain", {"--rule", "1,2", "--precision", "f32", "--out", out().string()});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(flat(outcome.out), HasSubstr("sum over massive tokens C + slot + the rest"));
+  const json explain = json::parse(read_file(out() / "explain.json"));
+  EXPECT_EQ(schema_errors(explain, schema("explain.schema.json")), std::vector<std::string>{});
+  EXPECT_EQ(explain["model"]["slot"], true);
+  const json& layers = explain["bias"];
+  ASSERT_EQ(layers.size(), 2u);
+  for (const json& layer : layers) {
+    for (const json& head : layer["heads"]) EXPECT_LE(head["closure"], 1e-5);
+  }
+  EXPECT_GT(layers[0]["slot_share"], 0);
+  EXPECT_EQ(layers[1]["slot_share"], 0);  // it sees the whole grid, which is not padded
+}
+
+TEST_F(Sam, AblateComparesTheMapOfFeatures) {
+  const Outcome outcome =
+      run("ablate", {"--rule", "1,2", "--calibration", images().string(), "--out", out().string()});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, Not(HasSubstr("top-1")));
+  const json ablation = json::parse(read_file(out() / "ablate.json"));
+  EXPECT_LT(ablation["variants"][1]["measures"]["images"]["feature_cosine"]["value"], 1);
+}
+
 TEST_F(Vision, BrokenImagesEndTheRunOrAreSkipped) {
   write_file(images() / "LABEL_2/broken.jpg",
              read_file(kPictures / "files/rgb.jpg").substr(0, 500));

@@ -51,11 +51,22 @@ std::vector<std::string> golden_names() {
   return names;
 }
 
+// A folder's checkpoint, if that has no config.json: it says itself what it is.
+fs::path model_in(const fs::path& folder) {
+  if (fs::exists(folder / "config.json") || fs::exists(folder / "open_clip_config.json")) {
+    return folder;
+  }
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() == ".pth") return entry.path();
+  }
+  return folder;
+}
+
 class VisionParity : public testing::TestWithParam<std::string> {
  protected:
   VisionParity()
       : folder_(golden_folder() / "vision" / GetParam()),
-        model_(open_model(folder_)),
+        model_(open_model(model_in(folder_))),
         golden_(open_safetensors(folder_ / "sites.safetensors")),
         groups_(read_images(*golden_)) {}
 
@@ -281,6 +292,42 @@ INSTANTIATE_TEST_SUITE_P(Golden, TwoTowers,
 
 TEST(TwoTowersAbsent, AModelWithoutATextTowerSaysSo) {
   EXPECT_THROW((void)open_text_tower(golden_folder() / "vision/dinov2"), Error);
+}
+
+// ---- OpenAI's archives ----
+
+class OpenAiArchive : public testing::Test {
+ protected:
+  fs::path path_ = golden_folder() / "torch/openai-clip.pt";
+  std::shared_ptr<const WeightSource> golden_ =
+      open_safetensors(golden_folder() / "torch/openai-clip.safetensors");
+};
+
+TEST_F(OpenAiArchive, BothTowersAreHfsOfTheSameWeights) {
+  const Model image = open_model(path_), text = open_text_tower(path_);
+  EXPECT_EQ(image.config().heads, 2);
+  EXPECT_EQ(text.config().max_positions, 9);
+  EXPECT_THAT(image.notes(), testing::Contains(HasSubstr("TorchScript")));
+  std::vector<Tensor> pixels;
+  pixels.push_back(to_float_tensor(golden_->view("img0/pixels")));
+  Plan plan(image, std::make_shared<GoldenImages>(std::move(pixels)));
+  const std::vector<Site> sites = {{SiteKind::resid_post, 0}, {SiteKind::logits, -1}};
+  const auto& collected = plan.observe(sites, Collect{});
+  NoProgress progress;
+  run(plan, {.precision = ops::Precision::f32}, progress);
+  for (const Site site : sites) {
+    const auto expected = values_of(*golden_, "img0/" + name_of(site));
+    const auto& got = collected.values().at({0, name_of(site)});
+    const auto width = site.kind == SiteKind::logits ? 9 : 128;
+    EXPECT_EQ(compare_vectors(got, expected, width), "") << name_of(site);
+  }
+  const auto texts = collect(text, golden_tokens(*golden_), {{SiteKind::logits, -1}},
+                             {.precision = ops::Precision::f32});
+  for (std::int64_t n = 0; n < 2; ++n) {
+    const auto expected = values_of(*golden_, fmt::format("seq{}/hook_logits", n));
+    EXPECT_EQ(compare_vectors(texts.at({n, "hook_logits"}), expected, 9), "") << n;
+  }
+  EXPECT_NEAR(similarity_scale(image).scale, std::exp(0.7), 1e-3);
 }
 
 // ---- what does not fit ----

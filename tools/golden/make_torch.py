@@ -129,13 +129,15 @@ def make_odd_tensors():
     save_file(values, folder / "values.safetensors")
 
 
-def archive(pkl, storages=(), name="archive", **zip_options):
-    """A checkpoint with any pickle."""
+def archive(pkl, storages=(), name="archive", script=False, **zip_options):
+    """A checkpoint with any pickle; a script also has constants."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", **zip_options) as z:
         z.writestr(f"{name}/data.pkl", pkl)
         for key, data in storages:
             z.writestr(f"{name}/data/{key}", data)
+        if script:
+            z.writestr(f"{name}/constants.pkl", b"\x80\x02).")
     return out.getvalue()
 
 
@@ -154,6 +156,29 @@ def tensor_pickle(offset=0, shape=(2, 2), strides=(2, 1), count=4, kind="FloatSt
 class Command:
     def __reduce__(self):
         return os.system, ("touch executed",)
+
+
+def make_script_seeds(write, floats):
+    """TorchScript archives: data.pkl is an object of a class of the script's, with its attributes."""
+    text = lambda s: b"X" + struct.pack("<I", len(s)) + s.encode()
+    module = b"c__torch__\nM\n)\x81"
+    tensor = tensor_pickle()[len(b"\x80\x02}" + text("w")) : -2]
+    attributes = lambda *pairs: b"}(" + b"".join(text(name) + value for name, value in pairs) + b"ub"
+    of = lambda *pairs: b"\x80\x02" + module + attributes(*pairs) + b"."
+    script = lambda pkl: archive(pkl, [("0", floats)], script=True)
+    inner = module + attributes(("w", tensor), ("training", b"\x89"))
+    write("torch", "valid-script", script(of(("w", tensor), ("a", inner), ("n", b"N"))))
+    write("torch", "refused-object", archive(of(("w", tensor)), [("0", floats)]))
+    write("torch", "refused-script-empty", script(of(("n", b"K\x01"))))
+    write("torch", "refused-script-code", script(pickle.dumps(dict(w=Command()), protocol=2)))
+    write("torch", "refused-script-of-a-set", script(b"\x80\x02c__builtin__\nset\n)\x81."))
+    # An object that is its own attribute, and forty of which each holds the next one twice.
+    write("torch", "refused-script-cycle",
+          script(b"\x80\x02" + module + b"q\x00" + attributes(("a", b"h\x00")) + b"."))  # fmt: skip
+    laughs = inner
+    for level in range(40):
+        laughs = module + attributes(("a", laughs + b"q" + bytes([level])), ("b", b"h" + bytes([level])))
+    write("torch", "refused-script-laughs", script(b"\x80\x02" + laughs + b"."))
 
 
 def make_seeds():
@@ -187,6 +212,8 @@ def make_seeds():
     second = overlapping.index(b"PK\x01\x02", first + 4)
     overlapping[central + 42 : central + 46] = overlapping[second + 42 : second + 46]
     write("torch", "refused-overlap", bytes(overlapping))
+
+    make_script_seeds(write, floats)
 
     plain = dict(a=[1, -2, 3.5, None, True, "é", (), (1,), (1, 2, 3, 4), 2**40], b={"c": "d" * 300})
     for protocol in (2, 3, 4):

@@ -18,7 +18,8 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from transformers import (CLIPConfig, CLIPVisionConfig, DeiTConfig, Dinov2Config, Dinov2WithRegistersConfig,
-                          DINOv3ViTConfig, SiglipConfig, SiglipVisionConfig, ViTConfig, ViTMAEConfig)  # fmt: skip
+                          DINOv3ViTConfig, SamConfig, SamVisionConfig, SiglipConfig, SiglipVisionConfig,
+                          ViTConfig, ViTMAEConfig)  # fmt: skip
 
 import sites
 import timm_alone
@@ -60,6 +61,31 @@ TABLE = {
                      hidden_act="silu", query_bias=False, key_bias=True, mlp_bias=False), [(17, 17)]),
 }  # fmt: skip
 
+SAM = dict(hidden_size=24, num_hidden_layers=3, num_attention_heads=3, image_size=20, patch_size=4,
+           mlp_dim=37, output_channels=6, window_size=3, global_attn_indexes=[1])  # fmt: skip
+# What of SAM massact does not read, as small as it gets.
+PROMPTS = dict(hidden_size=8, image_embedding_size=5, image_size=20, patch_size=4, mask_input_channels=4)
+MASKS = dict(hidden_size=8, mlp_dim=8, num_attention_heads=1, iou_head_hidden_dim=8)
+# Windows that do not divide the grid of 5 x 5 patches, are larger than it, or are not there.
+TABLE |= {
+    "sam": ("SamModel", SamConfig(vision_config=SAM | dict(output_channels=8, num_hidden_layers=2),
+            prompt_encoder_config=PROMPTS, mask_decoder_config=MASKS), [(20, 20), (20, 20)]),
+    "sam-vision": ("SamVisionModel", SamVisionConfig(**SAM | dict(image_size=23, window_size=2,
+                   num_attention_heads=4, use_abs_pos=False)), [(23, 23)]),
+    "sam-one-window": ("SamVisionModel", SamVisionConfig(**SAM | dict(window_size=7, qkv_bias=False,
+                       num_hidden_layers=2)), [(20, 20)]),
+    "sam-absolute": ("SamVisionModel", SamVisionConfig(**SAM | dict(use_rel_pos=False,
+                     num_hidden_layers=2, mlp_dim=None, mlp_ratio=1.5)), [(20, 20)]),
+    "sam-global": ("SamVisionModel", SamVisionConfig(**SAM | dict(window_size=0, num_hidden_layers=2)),
+                   [(20, 20)]),
+    "timm-sam": ("SamVisionModel", SamVisionConfig(**SAM | dict(mlp_dim=36, layer_norm_eps=1e-5)),
+                 [(20, 20)]),
+    # Renamed to Meta's own names and saved with torch.save, without any config.json.
+    "sam-official": ("SamModel", SamConfig(vision_config=SAM | dict(output_channels=8,
+                     layer_norm_eps=1e-6), prompt_encoder_config=PROMPTS, mask_decoder_config=MASKS),
+                     [(20, 20)]),
+}  # fmt: skip
+
 TEXT = dict(hidden_size=18, num_hidden_layers=2, num_attention_heads=3, intermediate_size=29,
             vocab_size=50, max_position_embeddings=9)  # fmt: skip
 IMAGE = {key: value for key, value in SIZED.items() if key != "num_labels"}
@@ -94,6 +120,39 @@ TIMM = {
 }  # fmt: skip
 
 
+# timm's image encoder of SAM under its own names, which are HF's but for these.
+SAM_OF_TIMM = {"patch_embed.projection": "patch_embed.proj", "layers.": "blocks.", "layer_norm1": "norm1",
+               "layer_norm2": "norm2", "mlp.lin": "mlp.fc", "neck.conv1": "neck.0", "neck.norm1": "neck.1",
+               "neck.conv2": "neck.2", "neck.norm2": "neck.3", "vision_encoder.": ""}  # fmt: skip
+
+
+def rename_as_samvit(folder):
+    """The folder's HF model as timm saves it, after timm's own class has given the same features."""
+    config = json.loads((folder / "config.json").read_text())
+    tensors = {}
+    for name, tensor in load_file(folder / "model.safetensors").items():
+        for hf, timms in SAM_OF_TIMM.items():
+            name = name.replace(hf, timms)
+        tensors[name] = tensor
+    arguments = dict(embed_dim=config["hidden_size"], depth=config["num_hidden_layers"],
+                     num_heads=config["num_attention_heads"], img_size=config["image_size"],
+                     patch_size=config["patch_size"], window_size=config["window_size"],
+                     mlp_ratio=config["mlp_dim"] / config["hidden_size"],
+                     neck_chans=config["output_channels"],
+                     global_attn_indexes=config["global_attn_indexes"])  # fmt: skip
+    model = timm.create_model("samvit_base_patch16", num_classes=0, **arguments).eval()
+    model.load_state_dict(tensors)
+    sites_of = load_file(folder / "sites.safetensors")
+    with torch.no_grad():
+        features = model.forward_features(sites_of["img0/pixels"][None])[0].flatten(1).T
+    sites.expect_close("timm's features", features, sites_of["img0/hook_logits"], 1e-5)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    config = dict(architecture="samvit_base_patch16", num_classes=0, num_features=model.num_features,
+                  global_pool="avg", model_args=arguments,
+                  pretrained_cfg=dict(input_size=[3, 20, 20], num_classes=0))  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
 def randomise(model, generator):
     """Weights large enough that attention is far from uniform, norms far from 1, biases from 0."""
     normal = lambda p: torch.randn(p.shape, generator=generator)
@@ -106,6 +165,8 @@ def randomise(model, generator):
             p.data = 1.0 + 0.4 * normal(p)
         elif "patch_embed" in name:
             p.data = 1.5 / math.sqrt(p[0].numel()) * normal(p)
+        elif "rel_pos" in name:
+            p.data = 0.5 * normal(p)
         elif "embeddings" in name or "_token" in name or "_embed" in name:
             p.data = normal(p)
         else:
@@ -147,6 +208,21 @@ def rename_as_meta(folder, generator):
     values["img0/hook_embed"][0] -= position[0, 0]
     values["img0/hook_pos_embed"][0] += position[0, 0]
     save_file(values, folder / "sites.safetensors")
+
+
+def rename_as_meta_sam(folder):
+    names = {"vision_encoder.": "image_encoder.", ".projection.": ".proj.", ".layers.": ".blocks.",
+             "neck.conv1": "neck.0", "neck.layer_norm1": "neck.1", "neck.conv2": "neck.2",
+             "neck.layer_norm2": "neck.3", ".layer_norm": ".norm"}  # fmt: skip
+    tensors = {}
+    for name, tensor in load_file(folder / "model.safetensors").items():
+        if name.startswith("vision_encoder."):
+            for hf, metas in names.items():
+                name = name.replace(hf, metas)
+        tensors[name] = tensor
+    torch.save(tensors, folder / "sam_vit_tiny.pth")
+    for file in ("model.safetensors", "config.json"):
+        (folder / file).unlink()
 
 
 def make_positions(folder):
@@ -212,6 +288,10 @@ def make(name, out):
     model.save_pretrained(folder)
     model = load(kind, folder)
     save_sites(name, folder, image_sizes, lambda size: model, generator)
+    if name == "sam-official":
+        rename_as_meta_sam(folder)
+    if name == "timm-sam":
+        rename_as_samvit(folder)
 
 
 @torch.no_grad()

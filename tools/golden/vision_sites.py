@@ -9,6 +9,7 @@ import types
 import torch
 from transformers.models.dinov3_vit import modeling_dinov3_vit
 
+import sam_sites
 import sites
 from sites import expect_close, rows
 
@@ -176,6 +177,8 @@ def answer(model, output):
 @torch.no_grad()
 def capture(model, pixels):
     """Every site of `model` for one image [channels, height, width], as {site name: tensor}."""
+    if hasattr(model, "vision_encoder"):
+        return sam_sites.capture(model, pixels)
     modules, pixels = {}, pixels[None]
     extra = {}
     if "interpolate_pos_encoding" in inspect.signature(type(model).forward).parameters:

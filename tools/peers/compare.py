@@ -1,11 +1,13 @@
 """massact beside what users have, on the same model file and tokens, in one run.
 
 python compare.py --shape llama-1b --work DIR [--massact build/release/bin/massact]
-    [--sequences 4] [--tokens 2048] [--threads 2] [--repeats 3] [--llama-cpp]
+    [--sequences 4] [--tokens 2048] [--threads 2] [--repeats 3] [--llama-cpp] [--clock wall|cpu]
 
 Programs take turns (the machine's mood is shared); a row is the median of the repeats. Seconds are
 those of the work itself: loading weights is left out for the Python programs (they load before),
 while massact's include reading and packing them. Memory is the peak resident size of the process.
+On a busy machine take `--threads 1 --clock cpu`: CPU seconds, and no threads that spin while
+they wait for one another.
 """
 
 import argparse
@@ -22,25 +24,28 @@ HERE = Path(__file__).parent
 
 
 def run(command):
-    """Output and peak memory (bytes) of a program. Its errors are shown if it fails."""
+    """Output, peak memory (bytes) and CPU seconds of a program; its errors end this one."""
     with tempfile.NamedTemporaryFile("r") as usage:
-        timed = ["/usr/bin/time", "-f", "%M", "-o", usage.name, *map(str, command)]
+        timed = ["/usr/bin/time", "-f", "%M %U %S", "-o", usage.name, *map(str, command)]
         done = subprocess.run(timed, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if done.returncode != 0:
             sys.exit(f"{' '.join(map(str, command))}\n{done.stderr}")
-        return done.stdout, int(usage.read().split()[-1]) * 1024
+        kilobytes, user, system = usage.read().split()[-3:]
+        return done.stdout, int(kilobytes) * 1024, float(user) + float(system)
 
 
-def massact_scan(program, model, tokens, threads):
-    command = [program, "scan", model, "--tokens", tokens, "--threads", threads, "--json"]
-    text, memory = run([*command, "--quiet"])
-    result = json.loads(text)
-    return {"seconds": result["run"]["seconds"], "memory": memory}
+def massact_scan(options, model, tokens):
+    command = [options.massact, "scan", model, "--tokens", tokens, "--threads", options.threads]
+    text, memory, cpu = run([*command, "--json", "--quiet"])
+    seconds = cpu if options.clock == "cpu" else json.loads(text)["run"]["seconds"]
+    return {"seconds": seconds, "memory": memory}
 
 
-def python_peer(script, model, tokens, threads):
-    text, memory = run([sys.executable, HERE / script, model, tokens, threads])
-    return {"seconds": json.loads(text.splitlines()[-1])["seconds"], "memory": memory}
+def python_peer(script, options, model, tokens):
+    text, memory, _ = run([sys.executable, HERE / script, model, tokens, options.threads])
+    measured = json.loads(text.splitlines()[-1])
+    seconds = measured["cpu_seconds" if options.clock == "cpu" else "seconds"]
+    return {"seconds": seconds, "memory": memory}
 
 
 def prepare(options):
@@ -74,17 +79,17 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--llama-cpp", action="store_true")
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
     options = parser.parse_args()
     model, tokens, ggufs, bound = prepare(options)
 
-    threads = options.threads
     peers = {
-        "massact scan": lambda: massact_scan(options.massact, model, tokens, threads),
-        "HF transformers, bf16, sdpa": lambda: python_peer("hf_scan.py", model, tokens, threads),
+        "massact scan": lambda: massact_scan(options, model, tokens),
+        "HF transformers, bf16, sdpa": lambda: python_peer("hf_scan.py", options, model, tokens),
     }
     for kind, path in ggufs.items():
         peers[f"llama.cpp, {kind.upper()} (no statistics)"] = lambda path=path: python_peer(
-            "llama_prefill.py", path, tokens, threads
+            "llama_prefill.py", options, path, tokens
         )
     results = {name: [] for name in peers}
     for repeat in range(options.repeats):
@@ -96,7 +101,8 @@ def main():
     count = options.sequences * options.tokens
     flops = bound["matmul_flops"] + bound["attention_flops"]
     peak = bound["peak_flops_per_second"]
-    print(f"{options.shape}, {options.sequences} x {options.tokens} tokens, {threads} threads; "
+    print(f"{options.shape}, {options.sequences} x {options.tokens} tokens, "
+          f"{options.threads} threads, {options.clock} time; "
           f"arithmetic bound {flops / peak:.2f} s at {peak / 1e12:.2f} TFLOP/s\n")
     print("| program | tokens/s | ratio | peak memory |")
     print("|---|---|---|---|")

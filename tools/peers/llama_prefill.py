@@ -1,7 +1,7 @@
 """llama.cpp's prefill through llama-cpp-python, without any statistics.
 
 python llama_prefill.py MODEL.gguf TOKENS.npy THREADS
-Prints one line of JSON: seconds without loading.
+Prints one line of JSON: wall and CPU seconds without loading.
 """
 
 import json
@@ -24,11 +24,12 @@ def main():
         n_threads_batch=threads,
         verbose=False,
     )
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     for sequence in tokens:
         model.reset()
         model.eval(sequence.tolist())
-    print(json.dumps({"seconds": time.perf_counter() - start}))
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu}))
 
 
 main()

@@ -20,6 +20,8 @@ Examples:
   massact ablate Llama-2-7b --text wiki.test.raw --seq-len 4096 --task piqa=valid.jsonl
   massact ablate gpt2 --text book.txt --sweep 0,.2,.5,.8,1,1.5,2,3 --out results
   massact ablate dinov2-base --images imagenet/val/ --max-images 1000
+  massact ablate clip-vit-large-patch14 --images imagenet/val/ --class-names LOC_synset_mapping.txt
+  massact ablate dinov2_vitb14_pretrain.pth --images imagenet/val/ --head dinov2_vitb14_linear_head.pth
   massact ablate gpt2 --plan plan.json          # own edits: docs/edit-plans.md
   massact ablate gpt2 --each-layer --selector class --rule auto)";
 
@@ -89,8 +91,8 @@ AblateResult ablate(const Model& model, const AblateFlags& flags, Progress& prog
   AblateOptions options = options_of(flags);
   if (flags.plan != "auto") options.plan = edit::EditPlan::from_file(flags.plan, model);
   if (reads_images(model, flags.measures.text, flags.images)) {
-    const ImageSplit split =
-        read_image_split(model, flags.images, flags.calibration, flags.run.threads);
+    const ImageSplit split = read_image_split(
+        model, {flags.images, flags.calibration, flags.model.tokenizer, options.run}, progress);
     return run_ablate(model, split, options, progress);
   }
   PerplexityRequest request = flags.measures.request(eval::parse_convention(flags.ppl, "--ppl"));
@@ -111,6 +113,7 @@ void add_ablate(CLI::App& app, Action& action) {
   flags->model.declare(*command);
   flags->measures.declare(*command);
   flags->images.declare(*command);
+  flags->images.declare_classifier(*command);
   flags->measures.text
       .own(command->add_option("--ppl", flags->ppl,
                                "Convention of perplexity: hf, lm-eval or llama.cpp"))

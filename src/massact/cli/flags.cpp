@@ -11,6 +11,7 @@
 #include "massact/cli/default_text.h"
 #include "massact/cli/progress_bar.h"
 #include "massact/cli/terminal.h"
+#include "massact/study/image_input.h"
 
 namespace massact {
 namespace {
@@ -121,6 +122,17 @@ void ImageFlags::declare(CLI::App& command) {
       command.add_flag("--skip-bad", skip_bad, "Leave broken images out, and list them"));
 }
 
+void ImageFlags::declare_classifier(CLI::App& command) {
+  options_.push_back(command.add_option(
+      "--class-names", class_names,
+      "Classes in order, one a line: for CLIP and SigLIP zero-shot, else what labels mean"));
+  options_.push_back(command.add_option(
+      "--templates", templates,
+      "Prompts of zero-shot, one a line, {} for the class (default: \"a photo of a {}.\")"));
+  options_.push_back(command.add_option(
+      "--head", head, "A linear classifier's file, as DINOv2's (dinov2_vitb14_linear_head.pth)"));
+}
+
 std::string ImageFlags::typed() const { return first_typed(options_); }
 
 std::shared_ptr<const ImageFiles> ImageFlags::read(const Model& model,
@@ -130,9 +142,7 @@ std::shared_ptr<const ImageFiles> ImageFlags::read(const Model& model,
   if (max_images > 0) options.max_images = max_images;
   const std::vector<std::filesystem::path> files(from.begin(), from.end());
   Threads pool(threads);
-  const std::filesystem::path& path = model.path();
-  const auto folder = std::filesystem::is_directory(path) ? path : path.parent_path();
-  return std::make_shared<const ImageFiles>(list_images(files), read_preprocess(folder), options,
+  return std::make_shared<const ImageFiles>(list_images(files), preprocess_of(model), options,
                                             pool);
 }
 

@@ -56,8 +56,14 @@ struct ImageFlags {
   std::vector<std::string> paths;
   std::int64_t max_images = 0;  ///< 0: all
   bool skip_bad = false;
+  // What predicts their classes (study/image_classifier.h).
+  std::string class_names;
+  std::string templates;
+  std::string head;
 
   void declare(CLI::App& command);
+  /// --class-names, --templates, --head, for commands that measure top-1.
+  void declare_classifier(CLI::App& command);
   /// The first of these flags that was typed; empty: none.
   std::string typed() const;
   /// Lists the images of --images and reads how the model wants them.

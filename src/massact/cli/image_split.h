@@ -8,9 +8,14 @@
 
 namespace massact {
 
-/// Reads --images and what they are labelled as in the model's own classes; --calibration, if not
-/// empty, names the images for means, else they are a fifth of --images.
-ImageSplit read_image_split(const Model& model, const ImageFlags& flags,
-                            const std::string& calibration, int threads);
+struct ImageSplitFlags {
+  const ImageFlags& images;
+  std::string calibration;  ///< images for means; empty: a fifth of --images
+  std::string tokenizer;    ///< of the text tower; empty: beside the model
+  RunOptions run;
+};
+
+/// Reads --images, what predicts their classes and what they are labelled as in that one's classes.
+ImageSplit read_image_split(const Model& model, const ImageSplitFlags& flags, Progress& progress);
 
 }  // namespace massact

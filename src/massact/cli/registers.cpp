@@ -19,6 +19,7 @@ Examples:
   massact registers dinov2-with-registers-base --images photos/ --out results
   massact registers dinov2-reg-l --images imagenet/val/ --calibration imagenet/train-10k/
   massact registers dinov2-reg-l --images imagenet/val/ --means dinov2_reg_vitl.pth
+  massact registers dinov2-reg-l --images imagenet/val/ --head dinov2_vitl14_reg4_linear_head.pth
   massact registers clip-vit-large-patch14 --images photos/ --out results
   massact registers dinov2-large --images photos/ --outlier-norm 150 --outlier-layer 23 --neurons 50
 
@@ -90,7 +91,10 @@ void run_command(const RegistersFlags& flags) {
 
   const std::unique_ptr<Progress> progress = flags.output.progress();
   const RegistersResult result = run_registers(
-      model, read_image_split(model, flags.images, flags.calibration, flags.run.threads),
+      model,
+      read_image_split(
+          model, {flags.images, flags.calibration, flags.model.tokenizer, flags.run.options()},
+          *progress),
       {.run = flags.run.options(),
        .means = flags.means,
        .each_layer = flags.each_layer,
@@ -116,6 +120,7 @@ void add_registers(CLI::App& app, Action& action) {
   auto flags = std::make_shared<RegistersFlags>();
   flags->model.declare(*command);
   flags->images.declare(*command);
+  flags->images.declare_classifier(*command);
   command->add_option("--calibration", flags->calibration,
                       "Images for the means (default: every fifth of --images)");
   command->add_option("--means", flags->means,

@@ -101,6 +101,7 @@ std::vector<ResultFile> run_ablate_step(const Model& model, const ReportFlags& f
   AblateFlags ablate_flags;
   ablate_flags.measures.text = text_of(flags, model);
   ablate_flags.images = images_of(flags);
+  ablate_flags.model.tokenizer = flags.tokenizer;
   // The scan's findings are those of its BOS policy: the ablation has to see the same start token.
   if (flags.text.bos == "auto" && bos) ablate_flags.measures.text.bos = "yes";
   ablate_flags.run = flags.run;
@@ -292,6 +293,7 @@ void add_report(CLI::App& app, Action& action) {
                       "A tokenizer file or directory (default: beside the model)");
   flags->text.declare(*command);
   flags->images.declare(*command);
+  flags->images.declare_classifier(*command);
   command
       ->add_option("--rule", flags->rule,
                    "strict: |h| > 100 and >= 1000 x median; auto: a gap in the tail; or ABS,RATIO")

@@ -13,31 +13,84 @@ namespace {
 constexpr std::int64_t kFirstFive = 5;
 
 // How many classes are more likely than `label`.
-std::int64_t rank_of(std::int64_t label, ConstFloatMatrix logits) {
-  const float own = logits(0, label);
+std::int64_t rank_of(std::int64_t label, std::span<const float> logits) {
+  const float own = logits[static_cast<std::size_t>(label)];
   std::int64_t rank = 0;
-  for (std::int64_t c = 0; c < logits.cols; ++c) {
-    rank += logits(0, c) > own || (logits(0, c) == own && c < label);
+  for (std::int64_t c = 0; c < std::ssize(logits); ++c) {
+    const float other = logits[static_cast<std::size_t>(c)];
+    rank += other > own || (other == own && c < label);
   }
   return rank;
 }
 
-class Answers final : public Observer {
- public:
-  Answers(std::shared_ptr<const std::vector<std::int64_t>> labels,
-          std::shared_ptr<ImageScores> scores)
-      : labels_(std::move(labels)), scores_(std::move(scores)) {}
+// log Σ exp(x).
+double log_sum_exp(std::span<const float> logits) {
+  const double largest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float x : logits) sum += std::exp(static_cast<double>(x) - largest);
+  return largest + std::log(sum);
+}
 
-  void observe(const SiteView& view, Threads&) override {
-    const std::int64_t label = (*labels_)[static_cast<std::size_t>(view.sequence)];
-    const std::int64_t rank = rank_of(label, view.values);
-    scores_->top1.push_back(rank == 0 ? 1 : 0);
-    scores_->top5.push_back(rank < kFirstFive ? 1 : 0);
+// The original's prediction of the image that all streams are being shown.
+struct PredictionReference {
+  std::vector<float> logits;
+  double log_sum = 0;
+  std::int64_t best = 0;
+  std::int64_t sequence = -1;
+};
+
+// Watches the sites of a classifier in one stream.
+class Predictions final : public Observer {
+ public:
+  Predictions(std::unique_ptr<ClassReader> reader,
+              std::shared_ptr<const std::vector<std::int64_t>> labels,
+              std::shared_ptr<PredictionReference> original, std::shared_ptr<ImageScores> scores,
+              bool is_original)
+      : reader_(std::move(reader)),
+        labels_(std::move(labels)),
+        original_(std::move(original)),
+        scores_(std::move(scores)),
+        is_original_(is_original) {}
+
+  void observe(const SiteView& view, Threads& threads) override {
+    if (!reader_->add(view, threads)) return;
+    const std::span<const float> logits = reader_->logits();
+    if (!labels_->empty()) {
+      const std::int64_t rank =
+          rank_of((*labels_)[static_cast<std::size_t>(view.sequence)], logits);
+      scores_->top1.push_back(rank == 0 ? 1 : 0);
+      scores_->top5.push_back(rank < kFirstFive ? 1 : 0);
+    }
+    const double log_sum = log_sum_exp(logits);
+    const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
+    if (is_original_) {
+      *original_ = {{logits.begin(), logits.end()}, log_sum, best, view.sequence};
+    } else {
+      compare(logits, log_sum, best, view.sequence);
+    }
   }
 
  private:
+  // Σ p · (log p − log q), in a form that is exactly 0 for the original's own logits.
+  void compare(std::span<const float> logits, double log_sum, std::int64_t best,
+               std::int64_t sequence) {
+    require(original_->sequence == sequence, "predictions",
+            "expected the original's prediction of the same image first");
+    double change = 0;
+    for (std::size_t c = 0; c < logits.size(); ++c) {
+      const double x = original_->logits[c];
+      change += std::exp(x - original_->log_sum) * (x - static_cast<double>(logits[c]));
+    }
+    WindowScores& score = scores_->predictions.emplace_back();
+    score.divergences.push_back(change - (original_->log_sum - log_sum));
+    score.agreements = best == original_->best ? 1 : 0;
+  }
+
+  std::unique_ptr<ClassReader> reader_;
   std::shared_ptr<const std::vector<std::int64_t>> labels_;
+  std::shared_ptr<PredictionReference> original_;
   std::shared_ptr<ImageScores> scores_;
+  bool is_original_;
 };
 
 // What the streams share: how features are read, and the original's of the image that all of them
@@ -85,7 +138,11 @@ class Features final : public Observer {
   // Heads that pool see an image in one piece; else the pieces are summed. True with the last one.
   bool add(const SiteView& view, Threads& threads) {
     if (view.site.kind == SiteKind::logits) {
-      features_.assign(view.values.row(0), view.values.row(0) + view.values.cols);
+      features_.clear();  // a row, or one of each patch
+      for (std::int64_t r = 0; r < view.values.rows; ++r) {
+        features_.insert(features_.end(), view.values.row(r),
+                         view.values.row(r) + view.values.cols);
+      }
       return true;
     }
     if (original_->model.config().head.pools()) {
@@ -116,7 +173,8 @@ class Features final : public Observer {
 
 // An embedding is the features; a classifier hides them, one step before.
 Site feature_site(const ModelConfig& config) {
-  const bool embedding = config.head.kind == HeadKind::embedding;
+  const bool embedding =
+      config.head.kind == HeadKind::embedding || config.head.kind == HeadKind::features;
   return {embedding ? SiteKind::logits : SiteKind::ln_final_out, -1};
 }
 
@@ -143,35 +201,33 @@ ImageMeasures image_measures_of(const ImageScores& scores, const ImageScores* or
   return measures;
 }
 
-ImageBoard ImageBoard::attach(Plan& plan, const std::vector<std::int64_t>& labels) {
-  const ModelConfig& config = plan.model().config();
-  const bool classifies = config.head.kind == HeadKind::classes;
+ImageBoard ImageBoard::attach(Plan& plan, const std::vector<std::int64_t>& labels,
+                              const std::shared_ptr<const Classifier>& classifier) {
+  const Model& model = plan.model();
+  const std::int64_t classes = classifier ? classifier->classes() : 0;
   for (const std::int64_t label : labels) {
-    require(label >= 0 && label < config.logit_count(), plan.model().name(),
-            "expected labels from 0 to {}, got {}", config.logit_count() - 1, label);
+    require(label >= 0 && label < classes, model.name(), "expected labels from 0 to {}, got {}",
+            classes - 1, label);
   }
   ImageBoard board;
   const auto given = std::make_shared<const std::vector<std::int64_t>>(labels);
-  const auto original = std::make_shared<FeatureReference>(plan.model());
+  const auto features = std::make_shared<FeatureReference>(model);
+  const auto prediction = std::make_shared<PredictionReference>();
   for (int stream = 0; stream < static_cast<int>(plan.streams().size()); ++stream) {
-    board.scores_.push_back(std::make_shared<ImageScores>());
-    plan.observe({feature_site(config)}, Features(original, board.scores_.back(), stream == 0),
+    const auto scores = board.scores_.emplace_back(std::make_shared<ImageScores>());
+    plan.observe({feature_site(model.config())}, Features(features, scores, stream == 0), stream);
+    if (!classifier) continue;
+    plan.observe(classifier->sites(),
+                 Predictions(classifier->reader(model), given, prediction, scores, stream == 0),
                  stream);
-    if (classifies && !labels.empty()) {
-      plan.observe({{SiteKind::logits, -1}}, Answers(given, board.scores_.back()), stream);
-    }
-  }
-  if (classifies) {
-    const auto count = static_cast<std::size_t>(plan.sequence_count());
-    board.predictions_ = ScoreBoard::attach(
-        plan, std::make_shared<const std::vector<Window>>(std::vector<Window>(count)));
   }
   return board;
 }
 
 std::optional<Divergence> ImageBoard::divergence(int stream) const {
-  if (!predictions_ || stream == 0) return std::nullopt;
-  return divergence_of(predictions_->of(stream));
+  const StreamScores& predictions = of(stream).predictions;
+  if (predictions.empty()) return std::nullopt;
+  return divergence_of(predictions);
 }
 
 }  // namespace massact::eval

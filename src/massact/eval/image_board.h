@@ -8,8 +8,8 @@
 #include <optional>
 #include <vector>
 
+#include "massact/eval/classifier.h"
 #include "massact/eval/perplexity.h"
-#include "massact/eval/scorer.h"
 #include "massact/run/plan.h"
 
 namespace massact::eval {
@@ -19,6 +19,9 @@ struct ImageScores {
   /// By labelled image, in order: 1 if its class is the most likely one (among the five most likely
   /// ones), else 0. Of equal logits the lower class comes first.
   std::vector<double> top1, top5;
+  /// Of variants, by image: KL(original ‖ variant) in nats of the classifier's softmax, and whether
+  /// both choose the same class.
+  StreamScores predictions;
   /// Of variants, by image: cosine of the features with the original's.
   std::vector<double> cosines;
 };
@@ -39,19 +42,19 @@ ImageMeasures image_measures_of(const ImageScores& scores, const ImageScores* or
 /// norm.
 class ImageBoard {
  public:
-  /// Watches all streams that `plan` has by now. `labels`: by image, a class of the head (empty: no
-  /// labels). Classes are scored, and divergences taken, only of models with a classifier.
-  static ImageBoard attach(Plan& plan, const std::vector<std::int64_t>& labels);
+  /// Watches all streams that `plan` has by now. `classifier`: null for none; classes are scored,
+  /// and divergences taken, only with one. `labels`: by image, a class of it (empty: no labels).
+  static ImageBoard attach(Plan& plan, const std::vector<std::int64_t>& labels,
+                           const std::shared_ptr<const Classifier>& classifier);
 
   /// By stream (0: the original).
   const ImageScores& of(int stream) const { return *scores_.at(static_cast<std::size_t>(stream)); }
-  /// KL from the original's prediction and agreement with it; none for the original and for models
-  /// without a classifier.
+  /// KL from the original's prediction and agreement with it; none for the original and without a
+  /// classifier.
   std::optional<Divergence> divergence(int stream) const;
 
  private:
   std::vector<std::shared_ptr<ImageScores>> scores_;
-  std::optional<ScoreBoard> predictions_;
 };
 
 }  // namespace massact::eval

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -45,7 +46,7 @@ struct Preprocess {
   std::array<double, 3> std = {1, 1, 1};
   /// Zeros on the right and below, after normalising; 0 x 0: none.
   PixelSize pad = {};
-  /// The file it was read from.
+  /// The file it was read from, or whose published way it is.
   std::string source;
 
   /// The size of what comes out: always the same.
@@ -57,6 +58,15 @@ struct Preprocess {
 /// defaults of HF's class of image processor. Throws Error if there is none of these files, a field
 /// is wrong, or the outputs would have different sizes.
 Preprocess read_preprocess(const std::filesystem::path& model_folder);
+/// The same, but nothing if there is none of these files.
+std::optional<Preprocess> find_preprocess(const std::filesystem::path& model_folder);
+
+/// OpenAI's for CLIP models of images of `side` pixels: the shorter side to that, the middle,
+/// CLIP's mean and standard deviation.
+Preprocess clip_preprocess(std::int64_t side);
+/// Meta's for testing DINOv2: the shorter side to 256 pixels, the middle 224, ImageNet's mean and
+/// standard deviation.
+Preprocess dinov2_preprocess();
 
 /// Fills pixels [3, height, width] (`preprocess.output()`). Thread-safe.
 void preprocess_image(const Image& image, const Preprocess& preprocess, std::span<float> pixels);

@@ -202,17 +202,20 @@ Preprocess read_timm(const JsonObject& config) {
   return p;
 }
 
-// OpenCLIP: the picture's size is the model's, and the whole of the shorter side is kept.
-Preprocess read_open_clip(const JsonObject& config) {
+// The shorter side to `side` and the middle of `crop` pixels, as torchvision does both.
+Preprocess torchvision_crop(std::int64_t side, std::int64_t crop) {
   Preprocess p;
-  const JsonObject vision = config.object("model_cfg").object("vision_cfg");
-  const std::int64_t side = vision.has("image_size") ? side_at(vision, "image_size") : 224;
   p.resize_to = {side, side};
-  p.crop = p.resize_to;
+  p.crop = {crop, crop};
   p.center = Preprocess::Center::half_even;
   p.resize = Resize::shortest_edge;
-  p.mean = kClipMean;
-  p.std = kClipStd;
+  return p;
+}
+
+// OpenCLIP: the picture's size is the model's, and the whole of the shorter side is kept.
+Preprocess read_open_clip(const JsonObject& config) {
+  const JsonObject vision = config.object("model_cfg").object("vision_cfg");
+  Preprocess p = clip_preprocess(vision.has("image_size") ? side_at(vision, "image_size") : 224);
   if (!config.has("preprocess_cfg")) return p;
   const JsonObject steps = config.object("preprocess_cfg");
   read_mean_and_std(steps, "mean", "std", p);
@@ -230,7 +233,25 @@ Preprocess read_open_clip(const JsonObject& config) {
 
 }  // namespace
 
-Preprocess read_preprocess(const fs::path& folder) {
+Preprocess clip_preprocess(std::int64_t side) {
+  require(side > 0 && side <= kMaxSide, "preprocessing", "expected 1 to {} pixels, got {}",
+          kMaxSide, side);
+  Preprocess p = torchvision_crop(side, side);
+  p.mean = kClipMean;
+  p.std = kClipStd;
+  p.source = "OpenAI's for CLIP";
+  return p;
+}
+
+Preprocess dinov2_preprocess() {
+  Preprocess p = torchvision_crop(256, 224);
+  p.mean = kImagenetMean;
+  p.std = kImagenetStd;
+  p.source = "Meta's for DINOv2";
+  return p;
+}
+
+std::optional<Preprocess> find_preprocess(const fs::path& folder) {
   const auto finished = [](Preprocess p, const fs::path& path) {
     p.source = path.string();
     check_output(p, p.source);
@@ -255,6 +276,11 @@ Preprocess read_preprocess(const fs::path& folder) {
       return finished(read_timm(config.object("pretrained_cfg")), path);
     }
   }
+  return std::nullopt;
+}
+
+Preprocess read_preprocess(const fs::path& folder) {
+  if (const auto found = find_preprocess(folder)) return *found;
   fail(folder.string(),
        "expected preprocessor_config.json, processor_config.json, open_clip_config.json or timm's "
        "config.json with pretrained_cfg, found none (how images are resized and normalised is "

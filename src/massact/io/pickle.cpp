@@ -40,6 +40,7 @@ enum Op : std::uint8_t {
   kEmptyTuple = ')',
   kSetItems = 'u',
   kProto = 0x80,
+  kNewObj = 0x81,
   kTuple1 = 0x85,
   kTuple2 = 0x86,
   kTuple3 = 0x87,
@@ -100,8 +101,12 @@ constexpr std::uint64_t kLongestGlobal = 256;
 class PickleReader {
  public:
   PickleReader(Pickle& pickle, std::span<const std::byte> bytes, const std::string& where,
-               std::span<const std::string_view> allowed)
-      : pickle_(pickle), bytes_(bytes), cursor_(bytes, where), allowed_(allowed) {
+               std::span<const std::string_view> allowed, std::string_view class_prefix)
+      : pickle_(pickle),
+        bytes_(bytes),
+        cursor_(bytes, where),
+        allowed_(allowed),
+        class_prefix_(class_prefix) {
     none_ = make(Kind::none);
     for (const int value : {0, 1}) {
       booleans_[static_cast<std::size_t>(value)] = make(Kind::boolean);
@@ -318,7 +323,7 @@ class PickleReader {
     std::string full = fmt::format("{}.{}", module, name);
     if (full.size() > kLongestGlobal)
       bad("expected a name of at most {} characters", kLongestGlobal);
-    if (std::find(allowed_.begin(), allowed_.end(), full) == allowed_.end()) {
+    if (std::find(allowed_.begin(), allowed_.end(), full) == allowed_.end() && !is_class(full)) {
       for (char& c : full) c = c >= 0x20 && c < 0x7f ? c : '?';
       bad("refused the global '{}': checkpoints are read as data, and nothing in them is executed "
           "(to keep only the tensors, save the model's state_dict() with torch.save)",
@@ -327,6 +332,32 @@ class PickleReader {
     pickle_.names_.push_back(std::move(full));
     push(make(Kind::global));
     stack_.back()->text = pickle_.names_.back();
+  }
+
+  bool is_class(std::string_view name) const {
+    return !class_prefix_.empty() && name.starts_with(class_prefix_);
+  }
+
+  // An object stays a description of one: its class, and its state once that is set.
+  void new_object() {
+    const PickleValue* arguments = pop();
+    const PickleValue* type = pop();
+    if (!type->is(Kind::global) || !is_class(type->text) || !arguments->is(Kind::tuple)) {
+      bad("expected an object of a class that may be named, without arguments");
+    }
+    push(make(Kind::object));
+    stack_.back()->items = {type};
+  }
+
+  void build() {
+    const PickleValue* state = pop();
+    const std::size_t floor = marks_.empty() ? 0 : marks_.back();
+    if (stack_.size() > floor && stack_.back()->is(Kind::object)) {
+      stack_.back()->items = {stack_.back()->items.front(), state};
+      return;
+    }
+    // Attributes such as a state dict's version: nobody needs them.
+    top(Kind::dict, "a dict to set attributes of");
   }
 
   // A call stays a description of one; but an OrderedDict is a dict, to be filled.
@@ -361,9 +392,12 @@ class PickleReader {
       case kReduce:
         reduce();
         return true;
-      case kBuild:  // attributes such as a state dict's version: nobody needs them
-        pop();
-        top(Kind::dict, "a dict to set attributes of");
+      case kBuild:
+        build();
+        return true;
+      case kNewObj:
+        if (class_prefix_.empty()) refuse(op);
+        new_object();
         return true;
       case kBinPersId: {
         const PickleValue* id = pop();
@@ -423,6 +457,7 @@ class PickleReader {
   std::span<const std::byte> bytes_;
   ByteCursor cursor_;
   std::span<const std::string_view> allowed_;
+  std::string_view class_prefix_;
   std::vector<PickleValue*> stack_;
   std::vector<std::size_t> marks_;
   std::unordered_map<std::uint32_t, PickleValue*> memo_;
@@ -432,8 +467,8 @@ class PickleReader {
 };
 
 Pickle::Pickle(std::span<const std::byte> bytes, const std::string& where,
-               std::span<const std::string_view> allowed) {
-  root_ = PickleReader(*this, bytes, where, allowed).run();
+               std::span<const std::string_view> allowed, std::string_view class_prefix) {
+  root_ = PickleReader(*this, bytes, where, allowed, class_prefix).run();
 }
 
 const PickleValue* PickleValue::find(std::string_view key) const {

@@ -26,6 +26,7 @@ struct PickleValue {
     dict,        ///< items: key, value, key, value, …
     global,      ///< text: "module.name"
     call,        ///< items: the global and its arguments (a tuple)
+    object,      ///< items: its class (a global) and, where it was set, its state
     persistent,  ///< items: the id
   };
 
@@ -44,10 +45,11 @@ struct PickleValue {
 class Pickle {
  public:
   /// Reads protocols 2 to 4 with the opcodes that plain data and tensors need. `allowed` are the
-  /// globals ("collections.OrderedDict") that may be named. Throws Error naming `where`, the byte,
-  /// and the opcode or global that is refused.
+  /// globals ("collections.OrderedDict") that may be named; those that begin with `class_prefix`,
+  /// if it is not empty, may be named as classes and have objects (descriptions: nothing is made).
+  /// Throws Error naming `where`, the byte, and the opcode or global that is refused.
   Pickle(std::span<const std::byte> bytes, const std::string& where,
-         std::span<const std::string_view> allowed);
+         std::span<const std::string_view> allowed, std::string_view class_prefix = "");
 
   const PickleValue& root() const { return *root_; }
 

@@ -1,5 +1,6 @@
-// PyTorch checkpoints (torch.save since 1.6): a zip archive with a pickle and one stored entry per
-// storage. Read as data with a restricted unpickler (pickle.h); tensors stay in the mapped file.
+// PyTorch checkpoints (torch.save since 1.6, torch.jit.save): a zip archive with a pickle and one
+// stored entry per storage. Read as data with a restricted unpickler (pickle.h); tensors stay in
+// the mapped file.
 #pragma once
 
 #include <filesystem>
@@ -23,6 +24,9 @@ struct TorchCheckpoint {
   /// Plain values beside it (numbers, texts, lists and dicts of them one level deep): "model_args",
   /// "iter_num", ….
   nlohmann::json values = nlohmann::json::object();
+  /// The file is a TorchScript program: `weights` are the tensors of its modules, nothing else of
+  /// it is read.
+  bool is_script = false;
   /// The file's other keys, each with why it is not used.
   std::vector<std::pair<std::string, std::string>> ignored;
 };

@@ -32,7 +32,8 @@ struct Directory {
 struct CentralEntry {
   std::string name;
   std::uint64_t header = 0;  // of the local header
-  std::uint64_t size = 0;
+  std::uint64_t size = 0;    // in the file
+  int method = 0;
 };
 
 ByteCursor cursor_at(Bytes file, std::uint64_t offset, const std::string& where,
@@ -137,11 +138,10 @@ CentralEntry read_central_entry(ByteCursor& cursor, Bytes file) {
   read_zip64_field(file.subspan(extra_at, extra_length), where, size, stored, header);
   require((flags & kEncrypted) == 0, where, "expected unencrypted entries, got encrypted {}",
           entry.name);
-  require(method == 0 && stored == size, where,
-          "expected entries stored without compression, as torch.save writes them, got {} with "
-          "method {} (unpack it and save it again with torch.save)",
-          entry.name, method);
-  entry.size = size;
+  require(method != 0 || stored == size, where,
+          "expected {} to be as long as it is stored, {} bytes, got {}", entry.name, stored, size);
+  entry.size = stored;
+  entry.method = method;
   entry.header = header;
   return entry;
 }
@@ -160,10 +160,17 @@ ZipEntry locate_data(const CentralEntry& entry, Bytes file, std::uint64_t limit,
   const std::string_view name(reinterpret_cast<const char*>(file.data()) + name_at, name_length);
   require(name == entry.name, place, "expected the same name in both headers");
   cursor.skip(extra_length, "the entry's extra fields");
-  return {cursor.skip(entry.size, "the entry's data"), entry.size};
+  return {cursor.skip(entry.size, "the entry's data"), entry.size, entry.method};
 }
 
 }  // namespace
+
+void ZipEntry::require_stored(const std::string& where) const {
+  require(method == 0, where,
+          "expected an entry stored without compression, as torch.save writes it, got method {} "
+          "(unpack it and save it again with torch.save)",
+          method);
+}
 
 bool looks_like_zip(std::span<const std::byte> file) {
   return file.size() >= 4 && load_little_endian<std::uint32_t>(file, 0) == kLocalHeader;

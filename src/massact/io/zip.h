@@ -1,5 +1,5 @@
-// The directory of a zip archive whose entries are stored, not compressed: enough to map what
-// torch.save writes. Format: PKWARE's APPNOTE.TXT 6.3, with zip64.
+// The directory of a zip archive: enough to map entries that are stored without compression, as
+// torch.save writes tensors. Format: PKWARE's APPNOTE.TXT 6.3, with zip64.
 #pragma once
 
 #include <cstdint>
@@ -12,14 +12,18 @@ namespace massact {
 /// Where an entry's bytes are in the file.
 struct ZipEntry {
   std::uint64_t offset = 0;
-  std::uint64_t size = 0;
+  std::uint64_t size = 0;  ///< in the file
+  int method = 0;          ///< 0: stored; else compressed, and of no use here
+
+  /// Throws Error naming `where` (the entry) if it is compressed.
+  void require_stored(const std::string& where) const;
 };
 
 /// True if the file begins as a zip archive does.
 bool looks_like_zip(std::span<const std::byte> file);
 
-/// All entries by name, with their places checked: inside the file, apart from each other, stored
-/// uncompressed and unencrypted, every name once and the same in both headers. Check sums are not
+/// All entries by name, with their places checked: inside the file, apart from each other,
+/// unencrypted, every name once and the same in both headers. Check sums are not
 /// verified: that would read the whole file. Throws Error naming `where` and the entry.
 std::map<std::string, ZipEntry, std::less<>> read_zip_directory(std::span<const std::byte> file,
                                                                 const std::string& where);

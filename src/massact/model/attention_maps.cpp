@@ -67,6 +67,7 @@ void attend_by_maps(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
                     FloatMatrix z, SiteVisitor& sites, Workspace& workspace, Threads& threads) {
   for (std::size_t s = 0; s < sequences.size(); ++s) {
     const auto [first, count] = sequences[s];
+    const ops::AttentionOptions own = options.of_sequence({first, count});
     const Sequence sequence{q.slice_rows(first, count), k.slice_rows(first, count),
                             v.slice_rows(first, count), z.slice_rows(first, count),
                             static_cast<std::int64_t>(s)};
@@ -84,7 +85,7 @@ void attend_by_maps(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
         maps.push_back(
             memory.slice_rows(static_cast<std::int64_t>(i) * piece_rows, group[i].count));
       }
-      attend_pieces(sequence, group, maps, options, sites, threads);
+      attend_pieces(sequence, group, maps, own, sites, threads);
     }
   }
 }

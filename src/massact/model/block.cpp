@@ -191,6 +191,7 @@ Block Block::pack(const Model& model, int index, ops::Precision precision, Threa
   if (config.variant == AttentionVariant::softmax_off_by_one) {
     block.slot_logit_.assign(static_cast<std::size_t>(config.heads), 0.0f);
   }
+  block.patches_ = PatchAttention::read(config, weights, index, block.qkv_bias_);
   if (config.variant == AttentionVariant::gated) {
     // A few rows of output: kept in f32, it costs nothing.
     block.head_gate_ = pack_weights(weights, name, {"attn.W_gate"}, ops::Precision::f32, threads);
@@ -360,21 +361,24 @@ FloatMatrix Block::attend(const Input& normed, const Call& call) const {
   }
 
   const FloatMatrix z = Workspace::take(workspace.z, normed.x.rows, q_size);
+  ops::AttentionOptions options = attention_options();
+  workspace.times.measure(
+      Stage::attention, [&] { patches_.prepare(q, call.sequences, options, workspace, threads); });
   const bool summed = call.sites.wants_attention(workspace.sums);
   if (call.sites.wants(SiteKind::attn_scores) || call.sites.wants(SiteKind::pattern)) {
-    attend_by_maps(q, k, v, call.sequences, attention_options(), z, call.sites, workspace, threads);
+    attend_by_maps(q, k, v, call.sequences, options, z, call.sites, workspace, threads);
   } else {
     workspace.times.measure(Stage::attention, [&] {
       if (summed) {
-        ops::attention(q, k, v, call.sequences, attention_options(), z, workspace.sums, threads);
+        ops::attention(q, k, v, call.sequences, options, z, workspace.sums, threads);
       } else {
-        ops::attention(q, k, v, call.sequences, attention_options(), z, threads);
+        ops::attention(q, k, v, call.sequences, options, z, threads);
       }
     });
   }
-  const FloatMatrix chosen = summed ? workspace.sums.output(attention_options()) : FloatMatrix{};
+  const FloatMatrix chosen = summed ? workspace.sums.output(options) : FloatMatrix{};
   finish_heads(normed, z, chosen, call);
-  if (summed) call.sites.visit_attention(attention_options(), workspace.sums, z);
+  if (summed) call.sites.visit_attention(options, workspace.sums, z);
   call.visit(SiteKind::z, z);
   return z;
 }

@@ -9,6 +9,7 @@
 
 #include "massact/model/model.h"
 #include "massact/model/norm_layer.h"
+#include "massact/model/patch_attention.h"
 #include "massact/model/rope_tables.h"
 #include "massact/model/site_visitor.h"
 #include "massact/model/workspace.h"
@@ -59,6 +60,7 @@ class Block {
   std::shared_ptr<const MoeMlp> moe_;  // instead of mlp_in_ and mlp_out_
   std::vector<float> slot_key_, slot_value_, slot_logit_, value_bias_;
   std::vector<float> attn_scale_, mlp_scale_;  // LayerScale
+  PatchAttention patches_;                     // windows, relative positions
 
   explicit Block(const Model& model) : config_(&model.config()), model_(model) {}
 };

@@ -137,11 +137,12 @@ struct ModelConfig {
   bool is_vision() const { return vision.patch_height > 0; }
   /// Columns of hook_logits; 0 for a model without a head.
   std::int64_t logit_count() const { return head.kind == HeadKind::tokens ? vocab : head.outputs; }
-  /// True if attention has a column 0 that is no token (EAB, K-bias, off-by-one, learned sink).
+  /// True if attention has a column 0 that is no token (EAB, K-bias, off-by-one, learned sink, the
+  /// padding of windows of patches).
   bool has_slot() const {
     return variant == AttentionVariant::eab || variant == AttentionVariant::k_bias ||
            variant == AttentionVariant::softmax_off_by_one ||
-           variant == AttentionVariant::learned_sink;
+           variant == AttentionVariant::learned_sink || vision.has_windows();
   }
   /// True if ln1 and ln2, or ln1_post and ln2_post, are there.
   bool has_norms() const { return norm_placement != NormPlacement::after_branch; }

@@ -87,7 +87,9 @@ Unembedding Unembedding::pack(const Model& model, ops::Precision precision, Thre
   const std::string name = model.config().tied_embeddings ? "embed.W_E" : "unembed.W_U";
   unembedding.norm_ = NormWeights::read(weights, "ln_final");
   if (model.config().logit_count() == 0) return unembedding;
-  if (model.config().head.pools()) {
+  if (model.config().head.pooling == Pooling::patch_neighbours) {
+    unembedding.neck_ = std::make_shared<const Neck>(model, precision, threads);
+  } else if (model.config().head.pools()) {
     unembedding.pooler_ = std::make_shared<const Pooler>(model, precision, threads);
   }
   if (!model.config().head.projects) return unembedding;
@@ -118,6 +120,7 @@ void Unembedding::normalise(ConstFloatMatrix hidden, FloatMatrix normed, SiteVis
 void Unembedding::project(ConstFloatMatrix normed, std::span<const std::int32_t> tokens,
                           FloatMatrix logits, Threads& threads) const {
   const ModelConfig& config = model_.config();
+  if (neck_) return neck_->run(normed, logits, threads);
   std::vector<float> read;
   if (pooler_) {
     read = pooler_->pool(normed, tokens, threads);
@@ -150,6 +153,9 @@ void Unembedding::project_twice(ConstFloatMatrix row, FloatMatrix logits, Thread
 
 std::uint64_t Unembedding::packed_bytes(const ModelConfig& config, ops::Precision precision) {
   const std::int64_t bytes = ops::bytes_of(ops::unquantised(precision));
+  if (config.head.pooling == Pooling::patch_neighbours) {
+    return Neck::packed_bytes(config, precision);
+  }
   if (config.head.pooling == Pooling::attention) {
     return static_cast<std::uint64_t>((4 * config.width + 2 * config.mlp_size) * config.width *
                                       bytes);

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "massact/model/block.h"
+#include "massact/model/neck.h"
 #include "massact/model/pooling.h"
 
 namespace massact {
@@ -32,8 +33,8 @@ class Unembedding {
                  Threads& threads) const;
 
   /// logits [R, vocab] of normed [R, d]: projected, with bias, scale and soft cap. A head that
-  /// pools takes all rows of one sequence, whose token ids are `tokens`, and gives logits [1, n].
-  /// Not for a model without a head.
+  /// reads all takes all rows of one sequence, whose token ids are `tokens`, and gives logits [1,
+  /// n] or, for each patch, [R, n]. Not for a model without a head.
   void project(ConstFloatMatrix normed, std::span<const std::int32_t> tokens, FloatMatrix logits,
                Threads& threads) const;
 
@@ -47,6 +48,7 @@ class Unembedding {
   Model model_;
   NormWeights norm_;
   std::shared_ptr<const Pooler> pooler_;  // of a head that pools
+  std::shared_ptr<const Neck> neck_;      // instead of a projection
   ops::PackedMatrix to_embed_size_;       // before the projection, if token vectors are not d long
   ops::PackedMatrix projection_;
   std::vector<float> bias_;

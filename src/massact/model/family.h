@@ -50,6 +50,7 @@ Family opt_family();
 Family phi_family();
 Family phi3_family();
 Family qwen_moe_family();
+Family sam_family();
 Family siglip_family();
 Family stablelm_family();
 Family starcoder2_family();

@@ -67,15 +67,19 @@ ModelConfig llama2c_config(const Llama2cConfig& file) {
   return model;
 }
 
-// The tokenizer the user named, else what lies beside the model, else none.
-std::shared_ptr<const Tokenizer> find_tokenizer(const fs::path& beside,
+// The tokenizer the user named, else what lies beside the model, else none. An image tower has no
+// use for that of the text tower beside it.
+std::shared_ptr<const Tokenizer> find_tokenizer(const ModelConfig& config, const fs::path& beside,
                                                 const OpenOptions& options) {
+  if (config.is_vision()) return nullptr;
   if (!options.tokenizer.empty()) return open_tokenizer(options.tokenizer);
   bool found = false;
   for (const auto& entry : fs::directory_iterator(beside)) {
     const std::string name = entry.path().filename().string();
-    found |= name == "tokenizer.json" || name == "tokenizer.model" || name == "tokenizer.bin" ||
-             (name.starts_with("tok") && name.ends_with(".bin"));
+    found |= name == "tokenizer.json" || name == "tokenizer.model" || name == "spiece.model" ||
+             name == "tokenizer.bin" || (name.starts_with("tok") && name.ends_with(".bin")) ||
+             (name == "vocab.json" && fs::exists(beside / "merges.txt")) ||
+             name.starts_with("bpe_simple_vocab_16e6.txt");
   }
   return found ? open_tokenizer(beside) : nullptr;
 }
@@ -90,17 +94,18 @@ Model open_llama2c_model(const fs::path& path, const OpenOptions& options) {
                 .weights = BoundWeights::bind(table, std::move(file.weights), config.layers),
                 .path = path,
                 .name = path.stem().string(),
-                .tokenizer = find_tokenizer(folder, options)});
+                .tokenizer = find_tokenizer(config, folder, options)});
 }
 
-Model open_torch_file(const fs::path& path, const OpenOptions& options) {
-  TorchModel file = open_torch_model(path, options.adapter);
+Model open_torch_file(const fs::path& path, const OpenOptions& options, Tower tower = Tower::main) {
+  TorchModel file = open_torch_model(path, options.adapter, tower);
   const fs::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  auto tokenizer = find_tokenizer(file.config, folder, options);
   return Model({.config = std::move(file.config),
                 .weights = std::move(file.weights),
                 .path = path,
                 .name = path.stem().string(),
-                .tokenizer = find_tokenizer(folder, options),
+                .tokenizer = std::move(tokenizer),
                 .notes = std::move(file.notes)});
 }
 
@@ -162,7 +167,7 @@ Model open_hf_model(const fs::path& directory, const JsonObject& json, const Ope
        .weights = BoundWeights::bind(family.weights(config), std::move(weights), config.layers),
        .path = directory,
        .name = name,
-       .tokenizer = find_tokenizer(directory, options),
+       .tokenizer = find_tokenizer(config, directory, options),
        .notes = std::move(notes)});
 }
 
@@ -209,8 +214,10 @@ Model open_model(const fs::path& path, const OpenOptions& options) {
 }
 
 Model open_text_tower(const fs::path& path, const OpenOptions& options) {
+  const bool file = fs::is_regular_file(path) && is_torch_checkpoint(path);
+  if (file) return open_torch_file(path, options, Tower::text);
   require(fs::is_directory(path), path.string(),
-          "expected the directory of a model with an image and a text tower");
+          "expected a model with an image and a text tower: a directory or OpenAI's archive");
   const fs::path folder = resolve_cache_folder(path);
   const JsonObject whole = read_config_of(folder);
   const auto type = whole.get_or<std::string>("model_type", "");

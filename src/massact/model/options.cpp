@@ -63,6 +63,7 @@ std::string head_in_words(const HeadConfig& head) {
                                            " of the patches' mean",
                                            " of class token and patches' mean",
                                            " of class and distillation token",
+                                           " of each patch and those around it",
                                            " by attention"};
   const std::string_view read = kPooling[static_cast<std::size_t>(head.pooling)];
   switch (head.kind) {
@@ -74,8 +75,19 @@ std::string head_in_words(const HeadConfig& head) {
       return fmt::format("{} classes{}", head.outputs, read);
     case HeadKind::embedding:
       return fmt::format("a vector of {}{}", head.outputs, read);
+    case HeadKind::features:
+      return fmt::format("a neck: {} features{}", head.outputs, read);
   }
   return "";
+}
+
+// Windows of patches.
+std::string windows_in_words(const ModelConfig& config) {
+  const std::vector<std::int64_t>& windows = config.vision.windows;
+  const auto everywhere = std::count(windows.begin(), windows.end(), 0);
+  const std::int64_t side = *std::max_element(windows.begin(), windows.end());
+  return fmt::format("windows of {} x {} patches in {} of {} layers", side, side,
+                     config.layers - everywhere, config.layers);
 }
 
 std::string qk_norm_in_words(QkNorm norm) {
@@ -136,7 +148,14 @@ std::string block_in_words(const ModelConfig& config) {
 
 std::vector<std::string> attention_options(const ModelConfig& config) {
   std::vector<std::string> options;
-  if (!config.causal) options.emplace_back("every token sees every other");
+  if (config.vision.has_windows()) {
+    options.push_back(windows_in_words(config));
+  } else if (!config.causal) {
+    options.emplace_back("every token sees every other");
+  }
+  if (config.vision.relative_positions) {
+    options.emplace_back("relative positions of rows and columns");
+  }
   if (config.kv_heads != config.heads) options.push_back(heads_in_words(config));
   if (config.qk_norm != QkNorm::none) options.push_back(qk_norm_in_words(config.qk_norm));
   if (config.clip_qkv > 0) {

@@ -71,7 +71,8 @@ std::vector<float> Pooler::pool(ConstFloatMatrix normed, std::span<const std::in
   Row result;
   switch (config.head.pooling) {
     case Pooling::every_token:
-      fail(config.name, "expected a head that reads whole sequences");
+    case Pooling::patch_neighbours:
+      fail(config.name, "expected a head that gives one row for a whole sequence");
     case Pooling::first_token:
       append(normed, 0, result);
       break;

@@ -10,11 +10,12 @@ namespace massact {
 
 const std::vector<Family>& families() {
   static const std::vector<Family> all = {
-      bloom_family(),   clip_family(),     cohere_family(),     dinov2_family(), dinov3_family(),
-      falcon_family(),  gemma_family(),    gpt2_family(),       gptj_family(),   gpt_neox_family(),
-      gpt_oss_family(), llama_family(),    mixtral_family(),    mpt_family(),    nanogpt_family(),
-      olmo_family(),    opt_family(),      phi_family(),        phi3_family(),   qwen_moe_family(),
-      siglip_family(),  stablelm_family(), starcoder2_family(), timm_family(),   vit_family()};
+      bloom_family(),   clip_family(),   cohere_family(),   dinov2_family(),     dinov3_family(),
+      falcon_family(),  gemma_family(),  gpt2_family(),     gptj_family(),       gpt_neox_family(),
+      gpt_oss_family(), llama_family(),  mixtral_family(),  mpt_family(),        nanogpt_family(),
+      olmo_family(),    opt_family(),    phi_family(),      phi3_family(),       qwen_moe_family(),
+      sam_family(),     siglip_family(), stablelm_family(), starcoder2_family(), timm_family(),
+      vit_family()};
   return all;
 }
 

@@ -12,6 +12,8 @@
 #include "massact/io/torch_checkpoint.h"
 #include "massact/io/zip.h"
 #include "massact/model/family.h"
+#include "massact/model/openai_clip.h"
+#include "massact/model/sam_geometry.h"
 
 namespace massact {
 namespace {
@@ -56,17 +58,37 @@ JsonObject read_options(const fs::path& path, const TorchCheckpoint& checkpoint)
   if (nlohmann::json options = dinov2_options(path); options.is_object()) {
     return {std::move(options), path.string()};
   }
+  if (checkpoint.is_script) {
+    nlohmann::json options = openai_clip_options(*checkpoint.weights, path.string());
+    if (options.is_object()) return {std::move(options), path.string()};
+  }
+  if (nlohmann::json options = sam_options(*checkpoint.weights, path.string());
+      options.is_object()) {
+    return {std::move(options), path.string()};
+  }
   std::vector<std::string> some;
   for (const TensorInfo& tensor : checkpoint.weights->tensors()) some.push_back(tensor.name);
-  fail(
-      path.string(),
-      "expected config.json beside this checkpoint, nanoGPT's model_args in it, or the name of one "
-      "of DINOv2's files (dinov2_vitb14_pretrain.pth), to know the architecture; got none of them "
-      "(it holds {} tensors: {})",
-      some.size(), list_names(some, 6));
+  fail(path.string(),
+       "expected config.json beside this checkpoint, nanoGPT's model_args in it, the tensors of "
+       "SAM, "
+       "the name of one of DINOv2's files (dinov2_vitb14_pretrain.pth) or OpenAI's CLIP as a "
+       "TorchScript archive, to know the architecture; got none of them (it holds {} tensors: {})",
+       some.size(), list_names(some, 6));
+}
+
+// The same options for the text tower that is in the file as well.
+JsonObject text_tower_of(const JsonObject& options) {
+  const auto type = options.get_or<std::string>("model_type", "");
+  require(type == "open_clip", options.where("model_type"),
+          "expected a file with an image and a text tower (OpenAI's CLIP), got '{}'", type);
+  return {{{"model_type", "open_clip_text_model"}, {"model_cfg", *options.find("model_cfg")}},
+          options.where("model_cfg")};
 }
 
 std::string describe(const TorchCheckpoint& checkpoint) {
+  if (checkpoint.is_script) {
+    return "TorchScript archive: its tensors are read, its program is left alone";
+  }
   std::string note = "PyTorch checkpoint";
   if (!checkpoint.state_key.empty()) {
     note += fmt::format("; the weights are its '{}'", checkpoint.state_key);
@@ -85,9 +107,10 @@ bool is_torch_checkpoint(const fs::path& path) {
          (extension == ".bin" && looks_like_zip(MappedFile::open(path)->bytes()));
 }
 
-TorchModel open_torch_model(const fs::path& path, const fs::path& adapter) {
+TorchModel open_torch_model(const fs::path& path, const fs::path& adapter, Tower tower) {
   TorchCheckpoint checkpoint = open_torch_checkpoint(path);
-  const JsonObject options = read_options(path, checkpoint);
+  JsonObject options = read_options(path, checkpoint);
+  if (tower == Tower::text) options = text_tower_of(options);
   const Family& family = find_family(options);
   const ModelConfig config = family.read_config(options);
   TorchModel model{.config = config, .weights = {}, .notes = {describe(checkpoint)}};

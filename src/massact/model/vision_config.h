@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 namespace massact {
 
@@ -32,6 +33,12 @@ struct VisionConfig {
   bool patch_bias = true;
   bool stem_norm = false;  ///< a norm between positions and first block (CLIP)
   PositionResize resize = PositionResize::bicubic;
+  bool fixed_size = false;  ///< images of another size are refused (SAM)
+
+  // SAM (arXiv 2304.02643): blocks that see windows of patches, and relative positions.
+  std::vector<std::int64_t> windows;  ///< [layers] side of a block's windows, 0: it sees all
+                                      ///< patches; empty: no block has windows
+  bool relative_positions = false;  ///< of rows and columns, learned, in each block
 
   bool operator==(const VisionConfig&) const = default;
 
@@ -41,6 +48,10 @@ struct VisionConfig {
   }
   /// The patches that the learned positions were made for.
   PatchGrid trained_grid() const { return grid_of(image_height, image_width); }
+  bool has_windows() const { return !windows.empty(); }
+  std::int64_t window_of(std::int64_t block) const {
+    return windows.empty() ? 0 : windows[static_cast<std::size_t>(block)];
+  }
   /// Tokens before the patches.
   std::int64_t leading_tokens() const { return class_tokens + registers; }
   /// Values of a patch.
@@ -56,6 +67,7 @@ enum class Pooling : std::uint8_t {
   patch_mean,            ///< mean of the patches
   class_and_patch_mean,  ///< class token and mean of the patches, one behind the other (DINOv2)
   two_class_tokens,      ///< a head on the class token, one on the distillation token; their mean
+  patch_neighbours,      ///< each patch with those around it (SAM's neck)
   attention              ///< a learned query attends to all tokens (SigLIP)
 };
 
@@ -64,6 +76,7 @@ enum class HeadKind : std::uint8_t {
   tokens,     ///< logits over the vocabulary
   classes,    ///< logits over classes
   embedding,  ///< a vector to be compared with others (CLIP)
+  features,   ///< a vector for each patch, for what comes behind this model (SAM's mask decoder)
   none        ///< the checkpoint has no head
 };
 
@@ -71,14 +84,16 @@ enum class HeadKind : std::uint8_t {
 struct HeadConfig {
   Pooling pooling = Pooling::every_token;
   HeadKind kind = HeadKind::tokens;
-  std::int64_t outputs = 0;     ///< of classes and embedding; tokens: the vocabulary
+  std::int64_t outputs = 0;     ///< of classes, embedding and features; tokens: the vocabulary
   bool projects = true;         ///< false: the output is what is read (outputs = d)
   bool bias = true;             ///< of the projection, for classes and embedding
   std::int64_t end_token = -1;  ///< of end_of_text: its id; -1: the largest id in the text
 
   bool operator==(const HeadConfig&) const = default;
   /// True if there is one row of output per sequence instead of one per token.
-  bool pools() const { return pooling != Pooling::every_token; }
+  bool pools() const { return reads_all() && pooling != Pooling::patch_neighbours; }
+  /// True if it needs all tokens of a sequence at once.
+  bool reads_all() const { return pooling != Pooling::every_token; }
 };
 
 }  // namespace massact

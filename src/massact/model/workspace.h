@@ -13,6 +13,7 @@ namespace massact {
 /// Memory that block calls reuse, and where their time went. One per thread of control.
 struct Workspace {
   Buffer<float> normed, normalized, scale, qkv, z, out, mlp, gates, maps, expert_in, expert_out;
+  Buffer<float> row_bias, column_bias, slot_logits;  // of attention on a grid
   ops::AttentionSums sums;
   StageTimes times;
 

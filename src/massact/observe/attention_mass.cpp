@@ -25,17 +25,15 @@ struct Sequence {
 Sequence prepare(const AttentionView& view, const AttentionMassOptions& options) {
   Sequence s{view, options, {}, {}, {}};
   const std::int64_t count = view.rows.count;
-  std::vector<std::int64_t> before(static_cast<std::size_t>(count) + 1);  // of C, before a position
+  std::vector<std::int64_t> chosen;
   for (std::int64_t i = 0; i < count; ++i) {
     s.classes.push_back(group_of_class(options.labels->position_class(view.sequence, i)));
     s.queries_of.push_back(static_cast<double>(ops::queries_of_key(view.options, i, count)));
-    before[static_cast<std::size_t>(i) + 1] =
-        before[static_cast<std::size_t>(i)] + (s.is_chosen(i) ? 1 : 0);
+    if (s.is_chosen(i)) chosen.push_back(i);
   }
   for (std::int64_t i = 0; i < count; ++i) {
-    const ops::KeyRange keys = ops::keys_of_query(view.options, i, count);
-    const bool visible =
-        before[static_cast<std::size_t>(keys.last)] > before[static_cast<std::size_t>(keys.first)];
+    const bool visible = std::any_of(chosen.begin(), chosen.end(),
+                                     [&](std::int64_t j) { return ops::sees(view.options, i, j); });
     if (visible && !s.is_chosen(i)) s.sees.push_back(i);
   }
   return s;
@@ -64,8 +62,10 @@ void add_groups(const Sequence& s, std::int64_t head, HeadMass& mass) {
   GroupMass& slot = mass.groups[static_cast<std::size_t>(Group::slot)];
   slot.keys += 1;
   for (std::int64_t i = 0; i < s.view.rows.count; ++i) {
+    const auto score = static_cast<double>(sums.slot_score[s.at(head, i)]);
+    if (!std::isfinite(score)) continue;  // nothing is padded here
     slot.probability += static_cast<double>(sums.slot_weight[s.at(head, i)]);
-    slot.score += static_cast<double>(sums.slot_score[s.at(head, i)]);
+    slot.score += score;
     slot.pairs += 1;
   }
 }

@@ -76,7 +76,8 @@ class Origin::Patterns final : public AttentionObserver {
     const std::int64_t c = view.options.head_size, count = view.rows.count;
     const ConstFloatMatrix q(rows.queries.data(), count, view.options.heads * c);
     const ConstFloatMatrix k(rows.keys.data(), count, view.options.kv_heads * c);
-    const std::int64_t columns = count + (view.options.has_slot() ? 1 : 0);
+    const ops::AttentionOptions own_options = view.options.of_sequence(view.rows);
+    const std::int64_t columns = count + (own_options.has_slot() ? 1 : 0);
     for (const std::size_t i : own->second) {
       const std::int64_t position = shared_->targets[i].position;
       auto& heads = rows.pattern[position];
@@ -86,8 +87,8 @@ class Origin::Patterns final : public AttentionObserver {
       }
       threads.parallel_for(view.options.heads, [&](std::int64_t h, int) {
         const FloatMatrix row(heads.at(h).data(), 1, columns);
-        ops::attention_scores(q, k, view.options, h, position, row);
-        ops::attention_pattern(row, view.options);
+        ops::attention_scores(q, k, own_options, h, position, row);
+        ops::attention_pattern(row, own_options);
       });
     }
   }
@@ -285,8 +286,9 @@ void Origin::detail_heads(int block, const OriginTarget& target, const Rows& row
       known += head.sources.back();
       head_largest = std::max(head_largest, std::abs(head.sources.back()));
     }
-    // What no token gives: the slot's value, or a bias on values.
-    const auto own = lines_.vector(weight_name(block, "attn.eab_v"));
+    // What no token gives: the slot's value (that of a window's padding), or a bias on values.
+    const bool padded = config.vision.has_windows();
+    const auto own = lines_.vector(weight_name(block, padded ? "attn.b_V" : "attn.eab_v"));
     if (!own.empty()) {
       const double weight = slots > 0 ? static_cast<double>(p[0]) : 1.0;
       head.slot = weight * dot(own.data() + h / shared * c);

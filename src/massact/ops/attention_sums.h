@@ -17,6 +17,7 @@ struct AttentionSums {
   std::vector<std::uint8_t> chosen;
   /// Queries of a sequence whose probabilities are also summed apart (`prefix_sums`).
   std::int64_t prefix = 0;
+  std::vector<std::int64_t> prefixes;  ///< [sequences] one for each instead, or empty
 
   std::int64_t rows = 0;             ///< R
   std::vector<double> column_sums;   ///< [H, R] Σ_t p(t, r)
@@ -37,6 +38,9 @@ struct AttentionSums {
   }
   /// Sizes everything for a call and sets it to zero.
   void prepare(std::int64_t row_count, std::int64_t sequences, const AttentionOptions& options);
+  std::int64_t prefix_of(std::int64_t sequence) const {
+    return prefixes.empty() ? prefix : prefixes[static_cast<std::size_t>(sequence)];
+  }
   std::size_t at(std::int64_t head, std::int64_t row) const {
     return static_cast<std::size_t>(head * rows + row);
   }
@@ -48,11 +52,8 @@ void attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
                std::span<const RowRange> sequences, const AttentionOptions& options, FloatMatrix z,
                AttentionSums& sums, Threads& threads);
 
-/// Keys [first, last) that query i of a sequence of `count` rows sees.
-struct KeyRange {
-  std::int64_t first = 0, last = 0;
-};
-KeyRange keys_of_query(const AttentionOptions& options, std::int64_t i, std::int64_t count);
+/// True if query i of a sequence sees its key j.
+bool sees(const AttentionOptions& options, std::int64_t i, std::int64_t j);
 
 /// How many queries of a sequence of `count` rows see key j.
 std::int64_t queries_of_key(const AttentionOptions& options, std::int64_t j, std::int64_t count);

@@ -4,6 +4,7 @@
 #include "massact/ops/cpu/checks.h"
 #include "massact/ops/cpu/features.h"
 #include "massact/ops/cpu/packed_matrix.h"
+#include "massact/ops/cpu/panels.h"
 
 namespace massact::ops {
 
@@ -31,8 +32,9 @@ PackedMatrix PackedMatrix::pack(std::span<const WeightSlice> slices, Precision p
     packed.n_ += slice.out;
   }
   const cpu::PackRequest request = {slices, packed.n_, packed.k_, precision};
-  const bool amx = precision == Precision::bf16 && cpu_level() == CpuLevel::amx;
-  packed.impl_ = amx ? cpu::pack_amx(request, threads) : cpu::pack_onednn(request, threads);
+  const cpu::PanelKernel* kernel = precision == Precision::bf16 ? cpu::panel_kernel() : nullptr;
+  packed.impl_ = kernel != nullptr ? cpu::pack_panels(request, *kernel, threads)
+                                   : cpu::pack_onednn(request, threads);
   return packed;
 }
 

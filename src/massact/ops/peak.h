@@ -7,7 +7,8 @@
 namespace massact::ops {
 
 /// Measured FLOP/s of products of registers only, all threads together, best of a few runs of some
-/// milliseconds: AMX for bf16 where it is used, fused multiply-add in f32 otherwise.
+/// milliseconds: AMX or VDPBF16PS for bf16 where they are used, fused multiply-add in f32
+/// otherwise.
 double register_peak(Precision precision, Threads& threads);
 
 }  // namespace massact::ops

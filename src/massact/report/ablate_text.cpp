@@ -115,17 +115,21 @@ std::vector<std::string> cells_of(const AblateResult& result, const VariantRow& 
   return cells;
 }
 
+std::string_view what_they_are(Label label) {
+  if (label == Label::massive) return "Massive activations";
+  return label == Label::large ? "Large activations, NOT massive,"
+                               : "The largest values, NOT massive,";
+}
+
 std::string targets_text(const AblateResult& result, const TextStyle& style) {
   if (!result.targets) return "";
   const Targets& targets = *result.targets;
-  std::string out =
-      wrap(fmt::format("{} at layer {} ({}, by the rule {}; selector {}):",
-                       targets.label == Label::not_massive ? "The largest values, NOT massive,"
-                                                           : "Massive activations",
-                       targets.layer, name_of(targets.label), targets.findings.rule.to_string(),
-                       result.selector == SelectorKind::found ? "found" : "class"),
-           style) +
-      "\n";
+  std::string out = wrap(fmt::format("{} at layer {} ({}, by the rule {}; selector {}):",
+                                     what_they_are(targets.label), targets.layer,
+                                     name_of(targets.label), targets.findings.rule.to_string(),
+                                     result.selector == SelectorKind::found ? "found" : "class"),
+                         style) +
+                    "\n";
   for (const AblationTarget& target : targets.targets) {
     const std::string mean =
         target.mean_count == 0
@@ -159,7 +163,9 @@ std::string ablate_text(const AblateResult& result, const TextStyle& style) {
                        printable(result.split.evaluation, style)),
            style) +
       "\n";
-  if (result.images) out += left_out_text(*result.images, style);
+  if (result.images) {
+    out += classifier_text(*result.images, style) + left_out_text(*result.images, style);
+  }
   for (std::size_t i = 0; i < result.texts.size(); ++i) {
     const auto& original = result.rows.front().measures.perplexities[i];
     out += wrap(fmt::format("ppl {}: {}", name_of(result.texts[i].request.convention),

@@ -304,7 +304,9 @@ struct MainGroup {
 };
 
 MainGroup main_group(const ExplainResult& result) {
-  if (result.config.has_slot()) return {"slot", "the slot (k', v')"};
+  if (result.config.has_slot() && !result.config.vision.has_windows()) {
+    return {"slot", "the slot (k', v')"};
+  }
   if (!result.facts.images) return {"start", "the start token"};
   if (result.facts.images->registers > 0) return {"register", "the registers"};
   if (result.facts.images->class_tokens > 0) return {"cls", "the class token"};

@@ -21,4 +21,9 @@ std::string left_out_text(const ImageFacts& images, const TextStyle& style) {
   return out;
 }
 
+std::string classifier_text(const ImageFacts& images, const TextStyle& style) {
+  if (images.classifier.empty()) return "";
+  return wrap("classes: " + printable(images.classifier, style), style) + "\n";
+}
+
 }  // namespace massact

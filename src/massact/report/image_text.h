@@ -12,4 +12,7 @@ namespace massact {
 /// empty if everything was read.
 std::string left_out_text(const ImageFacts& images, const TextStyle& style);
 
+/// What predicted the images' classes, in a line; empty for the checkpoint's own classifier.
+std::string classifier_text(const ImageFacts& images, const TextStyle& style);
+
 }  // namespace massact

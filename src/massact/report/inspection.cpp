@@ -7,6 +7,7 @@
 #include <set>
 
 #include "massact/base/clock.h"
+#include "massact/base/error.h"
 #include "massact/model/options.h"
 #include "massact/report/model_hash.h"
 
@@ -57,6 +58,36 @@ std::vector<std::string> unusual(const ModelConfig& config) {
   return notes;
 }
 
+// Images of the model's usual size, of which only the number is known.
+class ImagesOfOneSize final : public PixelSource {
+ public:
+  ImagesOfOneSize(const VisionConfig& vision, std::int64_t count)
+      : vision_(vision), count_(count) {}
+  std::int64_t count() const override { return count_; }
+  std::int64_t channels() const override { return vision_.channels; }
+  std::int64_t height() const override { return vision_.image_height; }
+  std::int64_t width() const override { return vision_.image_width; }
+  void read(std::int64_t index, std::span<float>) const override {
+    fail(name(index), "expected nobody to read it");
+  }
+  std::string name(std::int64_t index) const override { return fmt::format("image {}", index); }
+
+ private:
+  const VisionConfig& vision_;
+  std::int64_t count_;
+};
+
+// Keys that a query of a sequence of t tokens sees on average, over layers.
+double keys_seen(const ModelConfig& c, double t) {
+  if (c.causal) return t / 2;
+  double sum = 0;
+  for (std::int64_t block = 0; block < c.layers; ++block) {
+    const auto window = static_cast<double>(c.vision.window_of(block));
+    sum += window > 0 ? std::min(t, window * window) : t;
+  }
+  return sum / static_cast<double>(c.layers);
+}
+
 // Multiply-adds of a forward pass over the residual stream, as two operations each; no logits.
 double arithmetic_of(const ModelConfig& c, std::int64_t sequences, std::int64_t seq_len) {
   const auto d = static_cast<double>(c.width);
@@ -70,8 +101,9 @@ double arithmetic_of(const ModelConfig& c, std::int64_t sequences, std::int64_t 
       d * static_cast<double>(3 * (moe.per_token * moe.size + moe.shared_size) + moe.experts);
   const auto sparse = static_cast<double>(std::count(moe.blocks.begin(), moe.blocks.end(), true));
   const double mlps = dense * (static_cast<double>(c.layers) - sparse) + experts * sparse;
-  // Scores and values are each half of q * t: causal.
-  const double attention = (d * q * 2 + d * kv * 2 + q * t) * static_cast<double>(c.layers);
+  // Scores and values.
+  const double attention =
+      (d * q * 2 + d * kv * 2 + 2 * q * keys_seen(c, t)) * static_cast<double>(c.layers);
   return 2 * (attention + mlps) * t * static_cast<double>(sequences);
 }
 
@@ -114,17 +146,20 @@ Inspection inspect(const Model& model, const InspectOptions& options) {
   result.has_tokenizer = model.has_tokenizer();
 
   result.sequences = options.sequences;
-  result.seq_len = options.seq_len;
+  result.seq_len = config.is_vision() ? config.max_positions : options.seq_len;
   result.precision = effective_precision(model, options.run.precision);
   Threads threads(options.run.threads);
   result.threads = threads.count();
   const std::vector<std::int64_t> lengths(static_cast<std::size_t>(options.sequences),
-                                          options.seq_len + config.prefix_rows());
+                                          result.seq_len + config.prefix_rows());
+  const ImagesOfOneSize images(config.vision, options.sequences);
   result.memory = plan_memory(model, {.lengths = lengths,
                                       .blocks_run = config.layers,
                                       .precision = result.precision,
-                                      .budget = options.run.memory});
-  result.arithmetic = arithmetic_of(config, options.sequences, options.seq_len);
+                                      .budget = options.run.memory,
+                                      .images = config.is_vision() ? &images : nullptr,
+                                      .threads = threads.count()});
+  result.arithmetic = arithmetic_of(config, options.sequences, result.seq_len);
   result.operations_per_second = measured_speed(config, result.precision, threads);
   const double reads = result.memory.resident ? 1 : static_cast<double>(result.memory.passes());
   const double reading = static_cast<double>(result.file_bytes) * reads / kDiskBytesPerSecond;

@@ -87,8 +87,9 @@ std::string model_text(const Inspection& x, const TextStyle& style) {
 std::string cost_text(const Inspection& x, const TextStyle& style) {
   const MemoryPlan& m = x.memory;
   std::string out =
-      fmt::format("A scan of {} x {} tokens in {} on {} {}:\n", x.sequences, x.seq_len,
-                  name_of(x.precision), x.threads, x.threads == 1 ? "thread" : "threads");
+      fmt::format("A scan of {} {} {} tokens in {} on {} {}:\n", x.sequences,
+                  x.config.is_vision() ? "images of" : "x", x.seq_len, name_of(x.precision),
+                  x.threads, x.threads == 1 ? "thread" : "threads");
   out = wrap(out.substr(0, out.size() - 1), style) + "\n";
   out +=
       field("memory",

@@ -88,7 +88,9 @@ std::string registers_text(const RegistersResult& result, const TextStyle& style
                        printable(evaluation.split.evaluation, style)),
            style) +
       "\n";
-  if (evaluation.images) out += left_out_text(*evaluation.images, style);
+  if (evaluation.images) {
+    out += classifier_text(*evaluation.images, style) + left_out_text(*evaluation.images, style);
+  }
   out += "\n" +
          wrap(
              "Length of the hidden states that a layer reads, averaged over images; scatter: their "

@@ -322,7 +322,7 @@ void Execution::run_end(const Unembedding& unembedding) {
       // Rows that streams add are behind these.
       const std::int64_t count = original.sequences[s].count - prefix;
       const std::int64_t piece =
-          config_.head.pools() ? count : std::min(logits_rows(config_), count);
+          config_.head.reads_all() ? count : std::min(logits_rows(config_), count);
       for (std::int64_t first = 0; first < count; first += piece) {
         check_interrupted();
         Batch batch;

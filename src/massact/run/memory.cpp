@@ -122,9 +122,13 @@ MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
   if (request.attention_sums) plan.workspace += Workspace::sums_bytes_for(config, plan.batch_rows);
   if (request.logits) {
     plan.unembedding = Unembedding::packed_bytes(config, request.precision);
-    plan.workspace += static_cast<std::uint64_t>((config.head.pools() ? 1 : logits_rows(config)) *
-                                                 config.logit_count()) *
-                      sizeof(float);
+    const std::int64_t rows = config.head.pools()       ? 1
+                              : config.head.reads_all() ? longest
+                                                        : logits_rows(config);
+    plan.workspace += static_cast<std::uint64_t>(rows * config.logit_count()) * sizeof(float);
+    if (config.head.pooling == Pooling::patch_neighbours) {
+      plan.workspace += Neck::workspace_bytes(config);
+    }
   }
   if (request.images != nullptr) {
     plan.workspace +=

@@ -56,6 +56,12 @@ Plan::Plan(Model model, std::shared_ptr<const PixelSource> images)
   require(grid.rows > 0 && grid.columns > 0, model_.name(),
           "expected images of at least one patch of {} x {} pixels, got {} x {}",
           vision.patch_height, vision.patch_width, images_->height(), images_->width());
+  require(!vision.fixed_size ||
+              (images_->height() == vision.image_height && images_->width() == vision.image_width),
+          model_.name(),
+          "expected images of {} x {} pixels (this model's positions are not fitted to other "
+          "sizes), got {} x {}",
+          vision.image_height, vision.image_width, images_->height(), images_->width());
   image_rows_.assign(static_cast<std::size_t>(config.prefix_rows()), kNoToken);
   image_rows_.resize(
       static_cast<std::size_t>(config.prefix_rows() + vision.leading_tokens() + grid.count()), 0);
@@ -142,8 +148,11 @@ void Plan::require_can_add(const std::string& name, const std::vector<SiteEdit>&
   if (!images_) fail_usage(name, "expected images to add tokens to, got texts");
   const bool windows = std::any_of(config.windows.begin(), config.windows.end(),
                                    [](std::int64_t window) { return window > 0; });
-  if (windows) {
-    fail_usage(name, "expected attention over the whole image to add tokens to, got windows ({})",
+  // A token outside the grid is in no window and has no place.
+  if (windows || config.vision.has_windows() || config.vision.relative_positions) {
+    fail_usage(name,
+               "expected a model whose patches all see any token to add, got windows or "
+               "relative positions ({})",
                config.name);
   }
   for (const SiteEdit& edit : edits) {

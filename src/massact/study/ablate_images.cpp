@@ -13,7 +13,9 @@ class ImageMeter final : public Meter {
   explicit ImageMeter(const ImageSplit& split) : split_(split) {}
 
   Plan make_plan(const Model& model) const override { return {model, split_.evaluation}; }
-  void attach(Plan& plan) override { board_ = eval::ImageBoard::attach(plan, split_.labels); }
+  void attach(Plan& plan) override {
+    board_ = eval::ImageBoard::attach(plan, split_.labels, split_.classifier);
+  }
   void keep_original() override { original_ = board_->of(0); }
   Measures original() const override {
     Measures measures;
@@ -73,6 +75,8 @@ void tell_split(const Model& model, const ImageSplit& split, AblateResult& resul
   result.images = image_facts(model.config(), *split.evaluation);
   result.images->passed_over = split.passed_over;
   result.images->skipped = split.skipped;
+  result.images->classifier = split.classifier_name;
+  result.warnings.insert(result.warnings.end(), split.warnings.begin(), split.warnings.end());
   if (split.split.overlap > 0) {
     result.warnings.push_back(fmt::format(
         "{} of {} calibration images are also evaluated: means are then not estimated on other "
@@ -80,8 +84,10 @@ void tell_split(const Model& model, const ImageSplit& split, AblateResult& resul
         split.split.overlap, split.split.calibration_windows));
   }
   if (split.unused_labels) {
-    result.warnings.emplace_back(
-        "the images are labelled, but the checkpoint has no classifier: top-1 is not measured");
+    const bool tower = model.config().head.kind == HeadKind::embedding;
+    result.warnings.push_back(fmt::format(
+        "the images are labelled, but the checkpoint has no classifier: top-1 is not measured ({})",
+        tower ? "--class-names and the text tower make one" : "--head gives it a linear one"));
   }
 }
 

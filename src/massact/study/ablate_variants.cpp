@@ -108,7 +108,7 @@ class Builder {
           edit::mean(means->second, context_.labels));
       return;
     }
-    require(targets_.label == Label::not_massive, "mean",
+    require(targets_.label != Label::massive, "mean",
             "expected a mean of {} at layer {}, but none met the rule there in the "
             "calibration sequences (calibrate on more: --calibration, --sequences, --max-images)",
             missing, targets_.layer);

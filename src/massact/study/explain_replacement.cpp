@@ -45,13 +45,16 @@ class ChosenWatcher final : public AttentionObserver {
     const auto is_chosen = [&](std::int64_t i) {
       return view.sums.chosen[static_cast<std::size_t>(view.rows.first + i)] != 0;
     };
+    std::vector<std::int64_t> chosen;
+    for (std::int64_t j = 0; j < view.rows.count; ++j) {
+      if (is_chosen(j)) chosen.push_back(j);
+    }
     for (std::int64_t i = 0; i < view.rows.count; ++i) {
       if (is_chosen(i)) continue;
-      const ops::KeyRange keys = ops::keys_of_query(view.options, i, view.rows.count);
-      for (std::int64_t j = keys.first;
-           j < keys.last && part.edits[static_cast<std::size_t>(i)] == 0; ++j) {
-        part.edits[static_cast<std::size_t>(i)] = is_chosen(j) ? 1 : 0;
-      }
+      const bool sees_one = std::any_of(chosen.begin(), chosen.end(), [&](std::int64_t j) {
+        return ops::sees(view.options, i, j);
+      });
+      part.edits[static_cast<std::size_t>(i)] = sees_one ? 1 : 0;
     }
   }
 

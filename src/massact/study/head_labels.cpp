@@ -1,5 +1,7 @@
 #include "massact/study/head_labels.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <map>
@@ -9,6 +11,7 @@
 #include "massact/base/error.h"
 #include "massact/base/whole_number.h"
 #include "massact/io/json.h"
+#include "massact/text/prompts.h"
 
 namespace massact {
 namespace {
@@ -30,21 +33,21 @@ std::string plain(std::string_view name) {
   return text.substr(first, text.find_last_not_of(' ') - first + 1);
 }
 
-// The names of a model's classes, by class; empty if it does not tell.
-std::vector<std::string> own_names(const Model& model, std::int64_t outputs) {
-  const std::filesystem::path path = model.path() / "config.json";
-  if (!std::filesystem::exists(path)) return {};
-  const JsonObject config = JsonObject::from_file(path, kMaxConfigBytes);
-  if (!config.has("id2label")) return {};
-  const JsonObject names = config.object("id2label");
-  std::vector<std::string> own(static_cast<std::size_t>(outputs));
-  for (const std::string& key : names.keys()) {
-    const auto index = whole_number(key);
-    require(index && *index >= 0 && *index < outputs, names.where(key),
-            "expected a class from 0 to {}", outputs - 1);
-    own[static_cast<std::size_t>(*index)] = names.get<std::string>(key);
-  }
-  return own;
+constexpr std::string_view kNumbered = "label ";
+
+// The class that a text means by its number: "3", "LABEL_3".
+std::optional<std::int64_t> numbered(std::string_view name, std::int64_t outputs) {
+  const std::string text = plain(name);
+  std::string_view digits = text;
+  if (digits.starts_with(kNumbered)) digits.remove_prefix(kNumbered.size());
+  const auto number = whole_number(digits);
+  return number && *number >= 0 && *number < outputs ? number : std::nullopt;
+}
+
+bool says_nothing(const std::vector<std::string>& names) {
+  return std::all_of(names.begin(), names.end(), [](const std::string& name) {
+    return name.empty() || plain(name).starts_with(kNumbered);
+  });
 }
 
 // Every name that a class goes by; one that several classes share stands for none.
@@ -68,50 +71,80 @@ std::map<std::string, std::int64_t> index_of_names(const std::vector<std::string
   return index;
 }
 
-}  // namespace
-
-std::vector<std::int64_t> match_classes(const std::vector<std::string>& names,
-                                        const std::vector<std::string>& own, std::int64_t outputs,
-                                        const std::string& where) {
+// By name; -1 for those that no class goes by.
+std::vector<std::int64_t> by_name(const std::vector<std::string>& names,
+                                  const std::vector<std::string>& own) {
   const auto index = index_of_names(own);
   std::vector<std::int64_t> classes;
-  std::string unknown;
   for (const std::string& name : names) {
     const auto known = index.find(plain(name));
     classes.push_back(known == index.end() ? -1 : known->second);
-    if (known == index.end() && unknown.empty()) unknown = name;
   }
-  if (unknown.empty()) return classes;
-
-  const auto is_class = [&](const std::string& name) {
-    const auto number = whole_number(name);
-    return number && *number >= 0 && *number < outputs;
-  };
-  if (std::all_of(names.begin(), names.end(), is_class)) {
-    std::transform(names.begin(), names.end(), classes.begin(),
-                   [](const std::string& name) { return *whole_number(name); });
-    return classes;
-  }
-  if (std::ssize(names) == outputs) {
-    std::iota(classes.begin(), classes.end(), 0);
-    return classes;
-  }
-  fail(where,
-       "expected labels that match the model's {} classes: their names, their numbers, or as many "
-       "folders in their order; got {} labels, of which \"{}\" is unknown",
-       outputs, names.size(), unknown);
+  return classes;
 }
 
-std::vector<std::int64_t> head_labels(const Model& model, const ImageFiles& images) {
-  const HeadConfig& head = model.config().head;
-  if (head.kind != HeadKind::classes || !images.list().labelled()) return {};
-  const std::vector<std::int64_t> classes = match_classes(
-      images.list().classes, own_names(model, head.outputs), head.outputs, images.name(0));
-  std::vector<std::int64_t> labels;
-  for (std::int64_t i = 0; i < images.count(); ++i) {
-    labels.push_back(classes[static_cast<std::size_t>(images.entry(i).label.value())]);
+}  // namespace
+
+std::vector<std::string> class_names_of(const Model& model, std::int64_t outputs) {
+  const std::filesystem::path path = model.path() / "config.json";
+  if (!std::filesystem::exists(path)) return {};
+  const JsonObject config = JsonObject::from_file(path, kMaxConfigBytes);
+  std::vector<std::string> own(static_cast<std::size_t>(outputs));
+  if (config.has("id2label")) {
+    const JsonObject names = config.object("id2label");
+    for (const std::string& key : names.keys()) {
+      const auto index = whole_number(key);
+      require(index && *index >= 0 && *index < outputs, names.where(key),
+              "expected a class from 0 to {}", outputs - 1);
+      own[static_cast<std::size_t>(*index)] = names.get<std::string>(key);
+    }
+  } else if (config.has("label_names")) {
+    own = config.get<std::vector<std::string>>("label_names");
+    require(std::ssize(own) == outputs, config.where("label_names"),
+            "expected the names of {} classes, got {}", outputs, own.size());
   }
-  return labels;
+  if (says_nothing(own)) return {};
+  return own;
+}
+
+ClassMatch match_classes(const std::vector<std::string>& names, const std::vector<std::string>& own,
+                         std::int64_t outputs, const std::string& where) {
+  std::vector<std::int64_t> classes = by_name(names, own);
+  if (std::find(classes.begin(), classes.end(), -1) == classes.end()) {
+    return {std::move(classes), ""};
+  }
+  const auto is_number = [&](const std::string& name) {
+    return numbered(name, outputs).has_value();
+  };
+  if (std::all_of(names.begin(), names.end(), is_number)) {
+    std::transform(names.begin(), names.end(), classes.begin(),
+                   [&](const std::string& name) { return *numbered(name, outputs); });
+    return {std::move(classes), ""};
+  }
+  // For messages: one that is no number, if there is one.
+  auto unknown = std::find_if_not(names.begin(), names.end(), [&](const std::string& name) {
+    const auto at = static_cast<std::size_t>(&name - names.data());
+    return classes[at] >= 0 || is_number(name);
+  });
+  if (unknown == names.end()) unknown = std::find_if(names.begin(), names.end(), is_number);
+  const bool synsets = std::all_of(names.begin(), names.end(), is_synset);
+  const bool nameless = says_nothing(own);
+  if ((synsets || nameless) && std::ssize(names) == outputs) {
+    std::iota(classes.begin(), classes.end(), 0);
+    return {std::move(classes),
+            fmt::format("labels are matched by their order: the {} {} in alphabetical order are "
+                        "taken for the classifier's {} classes",
+                        outputs, synsets ? "WordNet ids" : "labels", outputs)};
+  }
+  require(!synsets, where,
+          "expected WordNet ids that the model's names of classes say, or one for each of its {} "
+          "classes, got {} labels such as {} (give the ids of all classes in the classifier's "
+          "order with --class-names: ImageNet's LOC_synset_mapping.txt)",
+          outputs, names.size(), *unknown);
+  fail(where,
+       "expected labels that are among the names or numbers of the {} classes, got {} labels, of "
+       "which \"{}\" is unknown (--class-names gives the names of all classes in order)",
+       outputs, names.size(), *unknown);
 }
 
 }  // namespace massact

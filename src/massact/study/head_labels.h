@@ -5,22 +5,26 @@
 #include <string>
 #include <vector>
 
-#include "massact/image/image_set.h"
 #include "massact/model/model.h"
 
 namespace massact {
 
-/// The classifier's class of every image; empty if the images have no labels or the model has no
-/// classifier. The names of the images' classes are matched with the model's own (`id2label` in
-/// config.json; without case, spaces for underscores, or one of several names separated by commas);
-/// else whole numbers are classes themselves; else, if there are as many as the classifier has,
-/// their order is the classifier's (ImageNet's folders). Throws Error if none of this fits.
-std::vector<std::int64_t> head_labels(const Model& model, const ImageFiles& images);
+/// The names of a checkpoint's classes, by class: config.json's `id2label`, or timm's
+/// `label_names`. Empty if it does not tell, or says no more than "LABEL_3".
+std::vector<std::string> class_names_of(const Model& model, std::int64_t outputs);
 
-/// The same for names alone: the class of each of `names`. `own` may be empty (a model without
-/// names); `where` is for errors.
-std::vector<std::int64_t> match_classes(const std::vector<std::string>& names,
-                                        const std::vector<std::string>& own, std::int64_t outputs,
-                                        const std::string& where);
+struct ClassMatch {
+  std::vector<std::int64_t> classes;  ///< of each name
+  std::string remark;  ///< if nothing but their order said so: that it did; else empty
+};
+
+/// The classes of a classifier with `outputs` of them that labels mean. `own`: the classes' names
+/// (several for one class are separated by commas), or empty if they are not known. Names are
+/// matched without case and with spaces for underscores; else whole numbers are classes themselves
+/// ("LABEL_3" too); else, where no name can say it, as many labels as classes are in their order:
+/// WordNet ids (ImageNet's folders), and anything if the classes have no names. Throws Error naming
+/// `where`, which says what to do, if none of this fits.
+ClassMatch match_classes(const std::vector<std::string>& names, const std::vector<std::string>& own,
+                         std::int64_t outputs, const std::string& where);
 
 }  // namespace massact

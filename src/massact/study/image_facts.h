@@ -21,6 +21,7 @@ struct ImageFacts {
   std::int64_t passed_over = 0;       ///< files in the folders that are no images
   std::vector<SkippedImage> skipped;  ///< broken ones, under --skip-bad
   std::vector<std::string> classes;   ///< of labelled images
+  std::string classifier;             ///< what predicted classes, if not the checkpoint's own
 };
 
 ImageFacts image_facts(const ModelConfig& config, const ImageFiles& images);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "massact/image/image_set.h"
+#include "massact/study/image_classifier.h"
 
 namespace massact {
 
@@ -24,23 +25,27 @@ struct Split {
 struct ImageSplit {
   std::shared_ptr<const ImageFiles> calibration;
   std::shared_ptr<const ImageFiles> evaluation;
-  std::vector<std::int64_t> labels;   ///< of `evaluation`, as classes of the head; empty: none
+  std::vector<std::int64_t> labels;  ///< of `evaluation`, as the classifier's; empty: none
+  /// What predicts classes; null: nothing. `classifier_name`: if it is not the checkpoint's own.
+  std::shared_ptr<const eval::Classifier> classifier;
+  std::string classifier_name;
+  std::vector<std::string> warnings;  ///< of how labels were understood
   Split split;                        ///< windows are images
-  bool unused_labels = false;         ///< the images have labels that the model cannot predict
+  bool unused_labels = false;         ///< the images have labels that nothing predicts
   std::int64_t passed_over = 0;       ///< files in the folders that are no images
   std::vector<SkippedImage> skipped;  ///< broken ones, under --skip-bad
 };
 
 /// Every fifth image, from the first on, calibrates (so that all classes of a sorted list take
-/// part), the rest is evaluated. `labels`: of all images, or empty. Throws Error for fewer than
-/// two.
+/// part), the rest is evaluated, by `classifier` (study/image_classifier.h), which has the labels
+/// of all images. Throws Error for fewer than two.
 ImageSplit split_images(const std::shared_ptr<const ImageFiles>& images,
-                        const std::vector<std::int64_t>& labels);
+                        const ImageClassifier& classifier);
 
 /// `calibration` calibrates, all of `images` is evaluated; files that are in both are counted in
 /// `overlap`.
 ImageSplit split_images(const std::shared_ptr<const ImageFiles>& images,
-                        const std::vector<std::int64_t>& labels,
+                        const ImageClassifier& classifier,
                         const std::shared_ptr<const ImageFiles>& calibration);
 
 }  // namespace massact

@@ -23,15 +23,16 @@ fs::path find_llama2c(const fs::path& directory) {
   std::sort(found.begin(), found.end());
   require(
       !found.empty(), directory.string(),
-      "expected tokenizer.json, tokenizer.model, vocab.json, tokenizer.bin or tok*.bin, got none "
-      "of them");
+      "expected tokenizer.json, tokenizer.model, spiece.model, vocab.json, bpe_simple_vocab_16e6.txt, "
+      "tokenizer.bin or tok*.bin, got none of them");
   require(found.size() == 1, directory.string(), "expected one tok*.bin, got {} and {} (name one)",
           found.front().filename().string(), found.back().filename().string());
   return found[0];
 }
 
 fs::path find_in(const fs::path& directory) {
-  for (const char* name : {"tokenizer.json", "tokenizer.model", "vocab.json"})
+  for (const char* name : {"tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json",
+                           "bpe_simple_vocab_16e6.txt.gz", "bpe_simple_vocab_16e6.txt"})
     if (fs::exists(directory / name)) return directory / name;
   return find_llama2c(directory);
 }

@@ -62,9 +62,9 @@ class Tokenizer {
 };
 
 /// Opens the tokenizer of a model. `path` is a file, or a directory in which `tokenizer.json`,
-/// else `tokenizer.model` (sentencepiece), else `vocab.json` with `merges.txt`, else
-/// `tokenizer.bin` or `tok*.bin` (llama2.c) is taken. A `.gguf` file holds its tokenizer; OpenAI
-/// CLIP's is a file `bpe_simple_vocab*` by itself.
+/// else `tokenizer.model` or `spiece.model` (sentencepiece), else `vocab.json` with `merges.txt`,
+/// else OpenAI CLIP's `bpe_simple_vocab_16e6.txt` (`.gz`), else `tokenizer.bin` or `tok*.bin`
+/// (llama2.c) is taken. A `.gguf` file holds its tokenizer.
 ///
 /// BOS: for `tokenizer.json` and `vocab.json`, `add_bos_token` of a `tokenizer_config.json` beside
 /// it decides if present, else whether the post-processor's template starts with a special token,

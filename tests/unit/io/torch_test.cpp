@@ -109,6 +109,30 @@ TEST(Torch, TensorsOutsideOfTheirStorageAreRefused) {
   EXPECT_THAT(refusal("torch", "refused-missing-storage"), HasSubstr("found none"));
 }
 
+// tools/golden/make_openai_clip.py
+TEST(Torch, ScriptsAreReadForTheirTensors) {
+  const TorchCheckpoint checkpoint = open_torch_checkpoint(golden("openai-clip.pt"));
+  EXPECT_TRUE(checkpoint.is_script);
+  const WeightSource& weights = *checkpoint.weights;
+  EXPECT_EQ(weights.info("visual.conv1.weight").shape, Shape({128, 3, 5, 5}));
+  EXPECT_EQ(weights.info("visual.conv1.weight").type, DType::f16);
+  EXPECT_EQ(weights.info("transformer.resblocks.1.ln_2.bias").type, DType::f32);
+  EXPECT_EQ(weights.info("logit_scale").shape.element_count(), 1);
+  EXPECT_NE(weights.find("vocab_size"), nullptr);
+  EXPECT_FALSE(open_torch_checkpoint(golden("wrapped.pth")).is_script);
+}
+
+TEST(Torch, OnlyScriptsHaveObjectsAndOnlyOfTheirOwnClasses) {
+  EXPECT_THAT(refusal("torch", "refused-object"), HasSubstr("'__torch__.M'"));
+  EXPECT_THAT(refusal("torch", "refused-script-code"),
+              HasSubstr("refused the global 'posix.system'"));
+  EXPECT_THAT(refusal("torch", "refused-script-of-a-set"), HasSubstr("'__builtin__.set'"));
+  EXPECT_THAT(refusal("torch", "refused-script-cycle"), HasSubstr("nested less than"));
+  EXPECT_THAT(refusal("torch", "refused-script-laughs"), HasSubstr("attributes"));
+  EXPECT_THAT(refusal("torch", "refused-script-empty"), HasSubstr("got none"));
+  EXPECT_FALSE(std::filesystem::exists("executed"));
+}
+
 TEST(Torch, BadArchivesAreRefused) {
   EXPECT_THAT(refusal("torch", "refused-compressed"), HasSubstr("without compression"));
   EXPECT_THAT(refusal("torch", "refused-truncated"), HasSubstr("truncated"));

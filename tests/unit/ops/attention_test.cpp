@@ -7,6 +7,7 @@
 #include <string>
 
 #include "massact/base/error.h"
+#include "massact/ops/cpu/features.h"
 #include "massact/ops/ref/ops.h"
 #include "unit/ops/support.h"
 
@@ -18,7 +19,7 @@ using test::expect_same_bits;
 using test::Matrix;
 using test::random_matrix;
 
-enum class Slot { none, key, key_value, logit };
+enum class Slot { none, key, key_value, logit, logits };
 
 struct AttentionCase {
   std::string name;
@@ -32,6 +33,8 @@ struct AttentionCase {
   AttentionKind kind = AttentionKind::softmax;
   float gamma = 0, eta = 1;
   float q_deviation = 1;  // large: logits in the thousands
+  std::int64_t grid_columns = 0, grid_window = 0;
+  bool grid_bias = false;
 };
 
 std::vector<AttentionCase> cases() {
@@ -52,6 +55,11 @@ std::vector<AttentionCase> cases() {
   with("head_128", {300}, [](auto& c) { c.head_size = 128; });
   with("head_256", {97}, [](auto& c) { c.head_size = 256; });
   with("tiles", {513, 96, 256, 257}, [](auto& c) { c.head_size = 32; });
+  with("images", {261, 261}, [](auto& c) {
+    c.causal = false;
+    c.head_size = 45;
+    c.heads = c.kv_heads = 6;
+  });
   with("bidirectional", {197, 5}, [](auto& c) { c.causal = false, c.head_size = 64; });
   with("window", {600}, [](auto& c) { c.window = 70; });
   with("window_1", {50}, [](auto& c) { c.window = 1; });
@@ -78,6 +86,24 @@ std::vector<AttentionCase> cases() {
   with("large_logits_sigmoid", {64}, [](auto& c) {
     c.q_deviation = 3000;
     c.kind = AttentionKind::sigmoid;
+  });
+  const auto with_grid = [&](std::string name, std::vector<std::int64_t> lengths,
+                             std::int64_t columns, auto change) {
+    with(std::move(name), std::move(lengths), [&](AttentionCase& c) {
+      c.causal = false;
+      c.grid_columns = columns;
+      change(c);
+    });
+  };
+  with_grid("grid_bias", {7 * 40, 7, 21}, 7, [](auto& c) { c.grid_bias = true; });
+  with_grid("grid_bias_wide", {300, 900}, 150, [](auto& c) { c.grid_bias = true, c.heads = 3; });
+  with_grid("slot_logits", {6 * 20}, 6, [](auto& c) { c.slot = Slot::logits; });
+  with_grid("windows", {11 * 9, 11 * 4, 11}, 11, [](auto& c) { c.grid_window = 4; });
+  with_grid("windows_bias", {10 * 30, 10 * 7}, 10,
+            [](auto& c) { c.grid_window = 5, c.grid_bias = true, c.heads = 4, c.kv_heads = 2; });
+  with_grid("windows_of_all", {6 * 5}, 6, [](auto& c) { c.grid_window = 14, c.grid_bias = true; });
+  with_grid("windows_slot", {37 * 19, 37 * 2}, 37, [](auto& c) {
+    c.grid_window = 17, c.grid_bias = true, c.slot = Slot::logits, c.soft_cap = 4;
   });
   with("everything", {500, 2, 99}, [](auto& c) {
     c.heads = 6, c.kv_heads = 3, c.head_size = 20, c.window = 130, c.soft_cap = 20, c.alibi = true;
@@ -120,11 +146,30 @@ struct Inputs {
     if (p.slot == Slot::key || p.slot == Slot::key_value) options.slot_key = row(slot, 0);
     if (p.slot == Slot::key_value) options.slot_value = row(slot, 1);
     if (p.slot == Slot::logit) options.slot_logit = row(logits, 0);
+    if (p.slot == Slot::logits) {
+      query_logits = random_matrix(rows, p.heads, 7, 2);
+      for (std::int64_t r = 0; r < rows; r += 5) {  // some queries have no slot
+        query_logits.row(r)[0] = -std::numeric_limits<float>::infinity();
+      }
+      options.slot_logits = std::as_const(query_logits).view();
+      options.slot_value = row(slot, 1);
+    }
+    options.grid.columns = p.grid_columns;
+    options.grid.window = p.grid_window;
+    if (p.grid_bias) {
+      const std::int64_t most = *std::max_element(p.lengths.begin(), p.lengths.end());
+      const std::int64_t n = p.grid_window > 0 ? p.grid_window : most / p.grid_columns;
+      const std::int64_t m = p.grid_window > 0 ? p.grid_window : p.grid_columns;
+      row_bias = random_matrix(rows, p.heads * n, 8, 1);
+      column_bias = random_matrix(rows, p.heads * m, 9);
+      options.grid.row_bias = std::as_const(row_bias).view();
+      options.grid.column_bias = std::as_const(column_bias).view();
+    }
   }
 
   Matrix output() const { return Matrix(q.rows, q.cols, 2, 7.0f); }
 
-  Matrix q, k, v, slot, logits, slopes;
+  Matrix q, k, v, slot, logits, slopes, query_logits, row_bias, column_bias;
   std::vector<RowRange> sequences;
   AttentionOptions options;
 };
@@ -155,6 +200,7 @@ void expect_sums(const std::vector<double>& actual, const std::vector<double>& e
                  double tolerance, const char* what) {
   ASSERT_EQ(actual.size(), expected.size());
   for (std::size_t i = 0; i < actual.size(); ++i) {
+    if (actual[i] == expected[i]) continue;  // infinities
     ASSERT_NEAR(actual[i], expected[i], tolerance * (1 + std::abs(expected[i])))
         << what << " at " << i;
   }
@@ -198,6 +244,8 @@ TEST_P(AttentionTest, SumsAgreeWithReference) {
               p_.q_deviation > 100 ? 0.05 : 2e-5, "entropy");
   expect_sums(as_doubles(sums.chosen_weight), as_doubles(expected.chosen_weight), tolerance,
               "weight of the chosen keys");
+  expect_sums(as_doubles(sums.slot_score), as_doubles(expected.slot_score), scores,
+              "score of the slot");
   expect_sums(as_doubles(sums.slot_weight), as_doubles(expected.slot_weight), tolerance,
               "weight of the slot");
   const FloatMatrix a = sums.output(in_.options), b = expected.output(in_.options);
@@ -241,17 +289,22 @@ TEST_P(AttentionTest, Bf16AgreesWithReference) {
   ref::attention(in_.q.view(), in_.k.view(), in_.v.view(), in_.sequences, in_.options,
                  expected.view());
   in_.options.precision = Precision::bf16;
-  attention(in_.q.view(), in_.k.view(), in_.v.view(), in_.sequences, in_.options, z.view(),
-            threads_);
   const double sum = p_.kind == AttentionKind::sigmoid ? 20 : 1;
-  expect_close(z, expected, 4e-3, sum * 4e-3);
-  Threads one(1);
-  Matrix again = in_.output();
-  const RowRange& last = in_.sequences.back();
-  attention(in_.q.view(), in_.k.view(), in_.v.view(), {&last, 1}, in_.options, again.view(), one);
-  for (std::int64_t r = last.first; r < last.first + last.count; ++r) {
-    ASSERT_TRUE(test::same_bits(again.row(r), z.row(r), z.cols));
+  for (const CpuLevel level : {CpuLevel::amx, CpuLevel::avx512_bf16}) {  // or what the CPU has
+    limit_cpu_level(level);
+    SCOPED_TRACE(name_of(cpu_level()));
+    attention(in_.q.view(), in_.k.view(), in_.v.view(), in_.sequences, in_.options, z.view(),
+              threads_);
+    expect_close(z, expected, 4e-3, sum * 4e-3);
+    Threads one(1);
+    Matrix again = in_.output();
+    const RowRange& last = in_.sequences.back();
+    attention(in_.q.view(), in_.k.view(), in_.v.view(), {&last, 1}, in_.options, again.view(), one);
+    for (std::int64_t r = last.first; r < last.first + last.count; ++r) {
+      ASSERT_TRUE(test::same_bits(again.row(r), z.row(r), z.cols));
+    }
   }
+  limit_cpu_level(CpuLevel::amx);
 }
 
 TEST_P(AttentionTest, ExplicitPathAgreesWithReference) {
@@ -264,7 +317,8 @@ TEST_P(AttentionTest, ExplicitPathAgreesWithReference) {
       for (std::int64_t first = 0; first < s.count; first += 5) {
         const std::int64_t rows = std::min<std::int64_t>(5, s.count - first);
         Matrix scores(rows, s.count + slots, 1);
-        attention_scores(part(in_.q), part(in_.k), in_.options, head, first, scores.view());
+        attention_scores(part(in_.q), part(in_.k), in_.options.of_sequence(s), head, first,
+                         scores.view());
         attention_pattern(scores.view(), in_.options);
         attention_apply(scores.view(), part(in_.v), in_.options, head,
                         z.view().slice_rows(s.first + first, rows).slice_cols(head * c, c));

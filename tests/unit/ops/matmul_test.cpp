@@ -6,6 +6,7 @@
 #include <string>
 
 #include "massact/base/error.h"
+#include "massact/ops/cpu/features.h"
 #include "massact/ops/elementwise.h"
 #include "massact/ops/packed_memory.h"
 #include "massact/ops/ref/ops.h"
@@ -31,11 +32,13 @@ using test::random_matrix;
 struct MatmulCase {
   std::int64_t m, n, k;
   Precision precision;
+  CpuLevel level = CpuLevel::amx;  // what the CPU has, up to this
 };
 
 std::string case_name(const testing::TestParamInfo<MatmulCase>& info) {
-  return fmt::format("{}_m{}_n{}_k{}", name_of(info.param.precision), info.param.m, info.param.n,
-                     info.param.k);
+  const MatmulCase& c = info.param;
+  const std::string cap = c.level == CpuLevel::amx ? "" : fmt::format("_{}", name_of(c.level));
+  return fmt::format("{}_m{}_n{}_k{}{}", name_of(c.precision), c.m, c.n, c.k, cap);
 }
 
 std::vector<MatmulCase> cases() {
@@ -54,6 +57,11 @@ std::vector<MatmulCase> cases() {
                                                                           {33, 40, 4100},
                                                                           {515, 96, 768}}) {
       result.push_back({m, n, k, precision});
+      // bf16 has a kernel per level: those below the CPU's own are tried too.
+      if (precision != Precision::bf16) continue;
+      for (const CpuLevel level : {CpuLevel::avx512_bf16, CpuLevel::avx512}) {
+        result.push_back({m, n, k, precision, level});
+      }
     }
   }
   return result;
@@ -89,7 +97,15 @@ Matrix rounded_to(Precision precision, const Matrix& m) {
 
 class MatmulTest : public testing::TestWithParam<MatmulCase> {
  protected:
-  MatmulTest() : x_(random_matrix(p_.m, p_.k, 1)), w_(random_matrix(p_.n, p_.k, 2, 5)) {}
+  MatmulTest() : x_(random_matrix(p_.m, p_.k, 1)), w_(random_matrix(p_.n, p_.k, 2, 5)) {
+    limit_cpu_level(p_.level);
+  }
+  ~MatmulTest() override { limit_cpu_level(CpuLevel::amx); }
+
+  void SetUp() override {
+    const bool missing = p_.level != CpuLevel::amx && cpu_level() < p_.level;
+    if (missing) GTEST_SKIP() << "this CPU has no " << name_of(p_.level);
+  }
 
   PackedMatrix pack() {
     const WeightSlice slice = slice_of(w_);

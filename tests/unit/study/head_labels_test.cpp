@@ -8,12 +8,14 @@
 namespace massact {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
+using testing::HasSubstr;
 
 using Names = std::vector<std::string>;
 
 std::vector<std::int64_t> match(const Names& names, const Names& own, std::int64_t outputs = 4) {
-  return match_classes(names, own, outputs, "images");
+  return match_classes(names, own, outputs, "images").classes;
 }
 
 TEST(HeadLabels, ByTheModelsNames) {
@@ -31,9 +33,40 @@ TEST(HeadLabels, NumbersAreClasses) {
   EXPECT_THAT(match({"7"}, {"9", "8", "7", "6"}), ElementsAre(2));
 }
 
-TEST(HeadLabels, AsManyFoldersAsClassesAreInTheirOrder) {
-  EXPECT_THAT(match({"n01", "n02", "n05", "n09"}, {"a", "b", "c", "d"}), ElementsAre(0, 1, 2, 3));
-  EXPECT_THROW(match({"n01", "n02", "n05"}, {"a", "b", "c", "d"}), Error);
+TEST(HeadLabels, NumberedNamesAreNumbers) {
+  EXPECT_THAT(match({"LABEL_3", "label_0"}, {}), ElementsAre(3, 0));
+  EXPECT_THROW(match({"LABEL_4"}, {}), Error);
+}
+
+// Nothing says which class is which: their order is taken, and that is told.
+TEST(HeadLabels, WithoutNamesAsManyLabelsAsClassesAreInTheirOrder) {
+  const Names labels = {"ant", "bee", "cow", "dog"};
+  EXPECT_THAT(match(labels, {}), ElementsAre(0, 1, 2, 3));
+  EXPECT_THAT(match(labels, {"LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3"}), ElementsAre(0, 1, 2, 3));
+  EXPECT_THAT(match_classes(labels, {}, 4, "images").remark, HasSubstr("the 4 labels in alph"));
+  EXPECT_EQ(match_classes({"0", "1", "2", "3"}, {}, 4, "images").remark, "");
+  // Names that no label is among mean another set of classes.
+  EXPECT_THROW(match(labels, {"a", "b", "c", "d"}), Error);
+}
+
+TEST(HeadLabels, WordNetIds) {
+  const Names ids = {"n00000001", "n00000002", "n00000005", "n00000009"};
+  const Names own = {"tench, Tinca tinca", "shark", "crane", "crane, bird"};
+  EXPECT_THAT(match(ids, own), ElementsAre(0, 1, 2, 3));
+  EXPECT_THAT(match_classes(ids, own, 4, "images").remark, HasSubstr("the 4 WordNet ids"));
+  // Names that have the ids say it better.
+  const Names with_ids = {"a, n00000009", "b, n00000005", "c, n00000002", "d, n00000001"};
+  EXPECT_THAT(match(ids, with_ids), ElementsAre(3, 2, 1, 0));
+  EXPECT_EQ(match_classes(ids, with_ids, 4, "images").remark, "");
+  EXPECT_THAT(match({"n00000005"}, with_ids), ElementsAre(1));
+  // Some of the ids say nothing, and why is told.
+  try {
+    match({"n00000001", "n00000005"}, own);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("[images]"), HasSubstr("2 labels such as n00000001"),
+                                    HasSubstr("--class-names")));
+  }
 }
 
 }  // namespace

@@ -117,6 +117,9 @@ WeightTable open_clip_weights(const ModelConfig& model) {
   add_mlp(model, block + "mlp.c_fc", block + "mlp.c_proj", table);
   table.ignore("*attn_mask", "the causal mask, a constant");
   table.ignore("logit_scale", "multiplies the similarity of images and texts");
+  for (const char* name : {"input_resolution", "context_length", "vocab_size"}) {
+    table.ignore(name, "sizes that OpenAI's archives repeat");
+  }
   return table;
 }
 

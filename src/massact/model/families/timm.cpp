@@ -1,10 +1,11 @@
 // Vision transformers as timm stores them, known by the architecture's name: ViT, DeiT, CLIP's and
-// SigLIP's image towers, MAE, DINOv2 (also Meta's own files, whose names are nearly the same).
+// SigLIP's image towers, MAE, SAM, DINOv2 (also Meta's own files, whose names are nearly the same).
 #include <algorithm>
 #include <cmath>
 
 #include "massact/base/error.h"
 #include "massact/base/suggest.h"
+#include "massact/model/families/sam.h"
 #include "massact/model/families/timm_name.h"
 #include "massact/model/families/timm_weights.h"
 #include "massact/model/families/vision.h"
@@ -102,6 +103,7 @@ void read_head(const JsonObject& config, const TimmArchitecture& a, ModelConfig&
 
 ModelConfig read_timm(const JsonObject& config) {
   const auto name = config.get<std::string>("architecture");
+  if (name.starts_with("samvit_")) return read_samvit(config);
   TimmArchitecture a = timm_architecture(name, config.where("architecture"));
   read_arguments(config, a);
   ModelConfig model;
@@ -136,8 +138,13 @@ ModelConfig read_timm(const JsonObject& config) {
   return model;
 }
 
+WeightTable weights(const ModelConfig& model) {
+  const bool sam = model.head.pooling == Pooling::patch_neighbours;
+  return sam ? sam_weights(model) : timm_weights(model);
+}
+
 }  // namespace
 
-Family timm_family() { return {"timm", {"timm", "timm_wrapper"}, read_timm, timm_weights}; }
+Family timm_family() { return {"timm", {"timm", "timm_wrapper"}, read_timm, weights}; }
 
 }  // namespace massact

@@ -23,7 +23,7 @@ constexpr int kRows = 6;
 // 6 x 4 sums fit 32 registers, 6 x 2 fit 16.
 constexpr int kVectors = hn::MaxLanes(D()) >= 16 ? 4 : 2;
 
-// Keys per panel; divides kKeyStep.
+// Keys per panel; divides 64, the key step.
 HWY_INLINE std::int64_t panel_width() {
   return kVectors * static_cast<std::int64_t>(hn::Lanes(D()));
 }
@@ -133,6 +133,7 @@ HWY_EXPORT(Accumulate);
 
 constexpr std::int64_t kGroupRows = 6;
 constexpr std::int64_t kGroups = 4;
+constexpr std::int64_t kKeyStep = 64;  // whole panels on every CPU
 
 const float* as_floats(const std::byte* p) { return reinterpret_cast<const float*>(p); }
 float* as_floats(std::byte* p) { return reinterpret_cast<float*>(p); }
@@ -142,6 +143,7 @@ class F32Kernel : public AttentionKernel {
   explicit F32Kernel(std::int64_t head_size) : AttentionKernel(head_size, 16) {}
 
   std::int64_t block_rows() const override { return kGroups * kGroupRows; }
+  std::int64_t key_step() const override { return kKeyStep; }
   std::int64_t query_bytes() const override { return block_rows() * head_size() * 4; }
   std::int64_t key_tile_bytes() const override { return kKeyTile * head_size() * 4; }
   std::int64_t value_tile_bytes() const override { return kKeyTile * out_stride() * 4; }
@@ -172,16 +174,21 @@ class F32Kernel : public AttentionKernel {
     std::fill_n(packed + v.rows * stride, (kKeyTile - v.rows) * stride, 0.0f);
   }
 
-  void scores(const std::byte* queries, const std::byte* keys, Columns columns,
+  void scores(const std::byte* queries, const std::byte* keys, BlockPart part,
               float* scores) const override {
     HWY_DYNAMIC_DISPATCH(Scores)
-    (as_floats(queries), as_floats(keys), head_size(), kGroups, columns, scores);
+    (as_floats(queries), as_floats(keys), head_size(), groups(part), part.columns, scores);
   }
 
-  void accumulate(const float* weights, const std::byte* values, Columns columns,
+  void accumulate(const float* weights, const std::byte* values, BlockPart part,
                   const float* correction, float* out) const override {
     HWY_DYNAMIC_DISPATCH(Accumulate)
-    (weights, as_floats(values), out_stride(), kGroups, columns, correction, out);
+    (weights, as_floats(values), out_stride(), groups(part), part.columns, correction, out);
+  }
+
+ private:
+  static std::int64_t groups(const BlockPart& part) {
+    return (part.rows + kGroupRows - 1) / kGroupRows;
   }
 };
 

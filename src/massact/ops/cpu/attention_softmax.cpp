@@ -73,6 +73,26 @@ void adjust_row(float* s, Columns columns, const AttentionOptions& options, floa
   }
 }
 
+// The bias of key (y, x) is that of its row plus that of its column; only columns that are keys.
+void add_grid_bias(float* s, Columns columns, const BlockBias& bias, std::int64_t r,
+                   std::int64_t first_key) {
+  if (bias.rows == nullptr) return;
+  const D d;
+  const float* of_rows = bias.rows + r * bias.row_stride;
+  const float* of_columns = bias.columns + r * bias.column_stride;
+  std::int64_t j = columns.first;
+  std::int64_t y = (first_key + j) / bias.grid_columns, x = (first_key + j) % bias.grid_columns;
+  for (; j < columns.last; ++y, x = 0) {
+    const std::int64_t end = std::min(columns.last, j + bias.grid_columns - x);
+    const V row = hn::Set(d, of_rows[y]);
+    for (; j + lane_count() <= end; j += lane_count(), x += lane_count()) {
+      const V both = hn::Add(row, hn::LoadU(d, of_columns + x));
+      hn::StoreU(hn::Add(hn::LoadU(d, s + j), both), d, s + j);
+    }
+    for (; j < end; ++j, ++x) s[j] += of_rows[y] + of_columns[x];
+  }
+}
+
 HWY_INLINE float aligned_max(const float* s, Columns columns) {
   const D d;
   V max = hn::Set(d, kMasked);
@@ -147,8 +167,8 @@ struct RowColumns {
       return std::clamp(key - block.first_key, block.columns.first, block.columns.last);
     };
     visible = {column(keys.first), column(keys.last)};
-    steps = {visible.first / kKeyStep * kKeyStep,
-             (visible.last + kKeyStep - 1) / kKeyStep * kKeyStep};
+    steps = {visible.first / kWeightStep * kWeightStep,
+             (visible.last + kWeightStep - 1) / kWeightStep * kWeightStep};
   }
   Columns visible, steps;
 };
@@ -165,6 +185,7 @@ void WeighScores(const ScoreBlock& block, const AttentionOptions& options, Score
       continue;
     }
     adjust_row(s, steps, options, block.alibi_slope, block.first_key, query);
+    add_grid_bias(s, visible, block.bias, r, block.first_key);
     std::fill(s + steps.first, s + visible.first, kMasked);
     std::fill(s + visible.last, s + steps.last, kMasked);
     weigh_row(block, r, s, steps, options, mode);
@@ -213,6 +234,7 @@ void SumScores(const ScoreBlock& block, const AttentionOptions& options, ScoreMo
       continue;
     }
     adjust_row(s, steps, options, block.alibi_slope, block.first_key, query);
+    add_grid_bias(s, visible, block.bias, r, block.first_key);
     std::fill(s + steps.first, s + visible.first, kMasked);
     std::fill(s + visible.last, s + steps.last, kMasked);
     // A sum of 0: nothing is visible but -inf, whose weight is 0.
@@ -254,8 +276,15 @@ void SigmoidRow(float* x, std::int64_t count) {
   for_each_vector(count, x, [](V v) HWY_ATTR { return sigmoid(v); });
 }
 
+// Written out: the compiler would have to expect that x and out overlap.
 void ScaleRow(const float* x, float factor, std::int64_t cols, float* out) {
-  for (std::int64_t c = 0; c < cols; ++c) out[c] = x[c] * factor;
+  const D d;
+  const V factor_v = hn::Set(d, factor);
+  std::int64_t c = 0;
+  for (; c + lane_count() <= cols; c += lane_count()) {
+    hn::StoreU(hn::Mul(hn::LoadU(d, x + c), factor_v), d, out + c);
+  }
+  for (; c < cols; ++c) out[c] = x[c] * factor;
 }
 
 void AddScaledRow(const float* x, float weight, std::int64_t cols, float* out) {

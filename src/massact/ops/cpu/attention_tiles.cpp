@@ -13,11 +13,26 @@
 namespace massact::ops::cpu {
 namespace {
 
-constexpr std::int64_t kQueryTile = 96;            // whole blocks of every kernel
+constexpr std::int64_t kQueryTile = 288;           // whole blocks of every kernel
 constexpr std::int64_t kPackedBytes = 64ll << 20;  // packed keys and values kept at a time
 constexpr float kMasked = -std::numeric_limits<float>::infinity();
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+// Into the L2 cache. A head's rows are a few cache lines each, with all other heads between them:
+// too short for the CPU to foresee them.
+void prefetch(ConstFloatMatrix x) {
+  constexpr std::int64_t kLine = 16;
+  for (std::int64_t r = 0; r < x.rows; ++r) {
+    for (std::int64_t c = 0; c < x.cols; c += kLine) __builtin_prefetch(x.row(r) + c, 0, 2);
+  }
+}
+
+// How many heads, which lie side by side in memory, a task does one after the other: while one is
+// computed, the next one's rows are fetched. Few enough that every thread gets several tasks.
+std::int64_t run_of_heads(std::int64_t heads, std::int64_t tiles, const Threads& threads) {
+  return std::clamp<std::int64_t>(heads * tiles / (8 * threads.count()), 1, 4);
+}
 
 /// A sequence whose keys and values are packed at `packed`: per key head the tiles of keys, then
 /// the tiles of values.
@@ -49,9 +64,25 @@ class Attention {
   const std::byte* keys_of(const PackedSequence& s, std::int64_t kv_head, std::int64_t tile) const {
     return s.packed + (kv_head * s.key_tiles + tile) * tile_bytes();
   }
+  // The rows of k or v that belong to a tile.
+  ConstFloatMatrix tile_of(ConstFloatMatrix x, const PackedSequence& s, std::int64_t kv_head,
+                           std::int64_t tile) const {
+    const std::int64_t c = kernel_.head_size(), first = tile * kKeyTile;
+    return x.slice_rows(s.rows.first + first, std::min(kKeyTile, s.rows.count - first))
+        .slice_cols(kv_head * c, c);
+  }
+  // The rows of q of a tile of queries.
+  ConstFloatMatrix queries_of(const PackedSequence& s, std::int64_t head,
+                              std::int64_t first_query) const {
+    const std::int64_t c = kernel_.head_size();
+    return q_
+        .slice_rows(s.rows.first + first_query, std::min(kQueryTile, s.rows.count - first_query))
+        .slice_cols(head * c, c);
+  }
   void pack_tile(const PackedSequence& s, std::int64_t kv_head, std::int64_t tile) const;
   void run_tile(const PackedSequence& s, std::int64_t head, std::int64_t first_query) const;
-  float slot_score(const float* query, std::int64_t head) const;
+  float slot_score(const Tile& tile, std::int64_t r) const;
+  BlockBias bias_of(const Tile& tile, std::int64_t first_row) const;
   float slot_weight(float score, float maximum, float sum, ScoreMode mode) const;
   void start(const Tile& tile, ScoreMode mode) const;
   void pass(const Tile& tile, const PackedSequence& s, ScoreMode mode) const;
@@ -79,6 +110,7 @@ class Attention {
 
 struct Attention::Tile {
   std::int64_t head, kv_head, first_query, rows;
+  std::int64_t batch_row;    // of the first query
   ConstFloatMatrix queries;  // [rows, c]
   std::byte* packed_queries;
   float *scores, *out, *maximum, *sum, *correction;
@@ -98,51 +130,75 @@ void Attention::run(std::span<const RowRange> sequences, std::int64_t first_inde
   };
   std::vector<PackedSequence> all;
   std::vector<Task> packs, tiles;
+  std::int64_t rows_in_all = 0;
+  for (const RowRange& rows : sequences) rows_in_all += rows.count;
+  const std::int64_t kv_run = run_of_heads(options_.kv_heads, rows_in_all / kKeyTile, threads);
+  const std::int64_t run = run_of_heads(options_.heads, rows_in_all / kQueryTile, threads);
   for (const RowRange& rows : sequences) {
     const auto s = static_cast<std::int64_t>(all.size());
     all.push_back({rows, first_index + s, divide_up(rows.count, kKeyTile), packed});
     packed += packed_bytes(rows);
-    for (std::int64_t g = 0; g < options_.kv_heads; ++g) {
-      for (std::int64_t t = 0; t < all.back().key_tiles; ++t) packs.push_back({s, g, t});
+    for (std::int64_t t = 0; t < all.back().key_tiles; ++t) {
+      for (std::int64_t g = 0; g < options_.kv_heads; g += kv_run) packs.push_back({s, g, t});
     }
     // The last queries see the most keys: they go first, so that threads finish together.
     for (std::int64_t t = divide_up(rows.count, kQueryTile) - 1; t >= 0; --t) {
       if (sums_ != nullptr && t > 0) continue;
-      for (std::int64_t h = 0; h < options_.heads; ++h) tiles.push_back({s, h, t * kQueryTile});
+      for (std::int64_t h = 0; h < options_.heads; h += run)
+        tiles.push_back({s, h, t * kQueryTile});
     }
   }
   threads.parallel_for(static_cast<std::int64_t>(packs.size()), [&](std::int64_t i, int) {
     const Task& task = packs[static_cast<std::size_t>(i)];
-    pack_tile(all[static_cast<std::size_t>(task.sequence)], task.head, task.index);
+    const PackedSequence& s = all[static_cast<std::size_t>(task.sequence)];
+    const std::int64_t last = std::min(options_.kv_heads, task.head + kv_run);
+    for (std::int64_t g = task.head; g < last; ++g) {
+      if (g + 1 < last) {
+        prefetch(tile_of(k_, s, g + 1, task.index));
+        prefetch(tile_of(v_, s, g + 1, task.index));
+      }
+      pack_tile(s, g, task.index);
+    }
   });
   threads.parallel_for(static_cast<std::int64_t>(tiles.size()), [&](std::int64_t i, int) {
     const Task& task = tiles[static_cast<std::size_t>(i)];
     const PackedSequence& s = all[static_cast<std::size_t>(task.sequence)];
     const std::int64_t end = sums_ != nullptr ? s.rows.count : task.index + 1;
-    for (std::int64_t first = task.index; first < end; first += kQueryTile) {
-      run_tile(s, task.head, first);
+    const std::int64_t last = std::min(options_.heads, task.head + run);
+    for (std::int64_t head = task.head; head < last; ++head) {
+      for (std::int64_t first = task.index; first < end; first += kQueryTile) {
+        if (head + 1 < last) prefetch(queries_of(s, head + 1, first));
+        run_tile(s, head, first);
+      }
     }
   });
 }
 
 void Attention::pack_tile(const PackedSequence& s, std::int64_t kv_head, std::int64_t tile) const {
-  const std::int64_t c = kernel_.head_size();
-  const std::int64_t first = tile * kKeyTile;
-  const std::int64_t count = std::min(kKeyTile, s.rows.count - first);
-  const auto part = [&](ConstFloatMatrix x) {
-    return x.slice_rows(s.rows.first + first, count).slice_cols(kv_head * c, c);
-  };
   std::byte* out = s.packed + (kv_head * s.key_tiles + tile) * tile_bytes();
-  kernel_.pack_keys(part(k_), out);
-  kernel_.pack_values(part(v_), out + kernel_.key_tile_bytes());
+  kernel_.pack_keys(tile_of(k_, s, kv_head, tile), out);
+  kernel_.pack_values(tile_of(v_, s, kv_head, tile), out + kernel_.key_tile_bytes());
 }
 
-float Attention::slot_score(const float* query, std::int64_t head) const {
-  if (!options_.slot_logit.empty()) return options_.slot_logit[static_cast<std::size_t>(head)];
+// Of the tile's query r.
+float Attention::slot_score(const Tile& tile, std::int64_t r) const {
+  if (options_.slot_logits.data != nullptr) {
+    return options_.slot_logits(tile.batch_row + r, tile.head);
+  }
+  if (!options_.slot_logit.empty()) return options_.slot_logit[static_cast<std::size_t>(tile.head)];
   const std::int64_t c = kernel_.head_size();
-  const float* key = options_.slot_key.data() + head / (options_.heads / options_.kv_heads) * c;
-  const float score = options_.scale * dot(query, key, c);
+  const float score =
+      options_.scale * dot(tile.queries.row(r), options_.slot_key.data() + tile.kv_head * c, c);
   return options_.soft_cap > 0 ? options_.soft_cap * std::tanh(score / options_.soft_cap) : score;
+}
+
+BlockBias Attention::bias_of(const Tile& tile, std::int64_t first_row) const {
+  const GridOptions& grid = options_.grid;
+  if (grid.row_bias.data == nullptr) return {};
+  const std::int64_t row = tile.batch_row + first_row;
+  return {grid.row_bias.row(row) + tile.head * (grid.row_bias.cols / options_.heads),
+          grid.column_bias.row(row) + tile.head * (grid.column_bias.cols / options_.heads),
+          grid.row_bias.stride, grid.column_bias.stride, grid.columns};
 }
 
 // What becomes of the slot's score, given the final maximum and sum.
@@ -163,7 +219,7 @@ void Attention::start(const Tile& tile, ScoreMode mode) const {
   std::fill_n(tile.out, kQueryTile * stride, 0.0f);
   for (std::int64_t r = 0; r < tile.rows; ++r) {
     const bool slot = options_.has_slot();
-    const float score = slot ? slot_score(tile.queries.row(r), tile.head) : kMasked;
+    const float score = slot ? slot_score(tile, r) : kMasked;
     float weight = slot ? 1.0f : 0.0f;
     switch (mode) {
       case ScoreMode::sigmoid:
@@ -197,18 +253,20 @@ Attention::Scored Attention::score_block(const Tile& tile, const PackedSequence&
   const Columns seen = {column(visible_keys(options_, first_query, s.rows.count).first),
                         column(visible_keys(options_, first_query + rows - 1, s.rows.count).last)};
   if (seen.first >= seen.last) return {};
-  const Columns steps = {seen.first / kKeyStep * kKeyStep,
-                         divide_up(seen.last, kKeyStep) * kKeyStep};
+  const std::int64_t step = kernel_.key_step();
+  const Columns steps = {seen.first / step * step, divide_up(seen.last, step) * step};
   const std::byte* keys = keys_of(s, tile.kv_head, key_tile);
-  kernel_.scores(tile.packed_queries + block * kernel_.query_bytes(), keys, steps, tile.scores);
+  kernel_.scores(tile.packed_queries + block * kernel_.query_bytes(), keys, {rows, steps},
+                 tile.scores);
   const float slope = options_.alibi_slopes.empty()
                           ? 0.0f
                           : options_.alibi_slopes[static_cast<std::size_t>(tile.head)];
-  return {{tile.scores, rows, first_query, first_key, s.rows.count, steps, slope,
-           tile.maximum + first_row, tile.sum + first_row, tile.correction},
-          seen,
-          first_row,
-          keys + kernel_.key_tile_bytes()};
+  return {
+      {tile.scores, rows, first_query, first_key, s.rows.count, steps, slope,
+       tile.maximum + first_row, tile.sum + first_row, tile.correction, bias_of(tile, first_row)},
+      seen,
+      first_row,
+      keys + kernel_.key_tile_bytes()};
 }
 
 void Attention::process_block(const Tile& tile, const PackedSequence& s, std::int64_t block,
@@ -217,7 +275,7 @@ void Attention::process_block(const Tile& tile, const PackedSequence& s, std::in
   if (scored.block.rows == 0) return;
   weigh_scores(scored.block, options_, mode);
   if (mode == ScoreMode::statistics) return;
-  kernel_.accumulate(tile.scores, scored.values, scored.seen, tile.correction,
+  kernel_.accumulate(tile.scores, scored.values, {scored.block.rows, scored.seen}, tile.correction,
                      tile.out + scored.first_row * kernel_.out_stride());
 }
 
@@ -256,7 +314,8 @@ void Attention::run_tile(const PackedSequence& s, std::int64_t head,
                      head / (options_.heads / options_.kv_heads),
                      first_query,
                      rows,
-                     q_.slice_rows(first_row, rows).slice_cols(head * c, c),
+                     first_row,
+                     queries_of(s, head, first_query),
                      memory.queries.data(),
                      memory.scores.data(),
                      memory.out.data(),
@@ -300,8 +359,8 @@ void Attention::sum_keys(const Tile& tile, const PackedSequence& s, std::int64_t
   for (std::int64_t block = 0; block < blocks; ++block) {
     const Scored scored = score_block(tile, s, block, key_tile);
     if (scored.block.rows == 0) continue;
-    const std::int64_t prefix_rows =
-        std::clamp<std::int64_t>(sums_->prefix - scored.block.first_query, 0, scored.block.rows);
+    const std::int64_t prefix_rows = std::clamp<std::int64_t>(
+        sums_->prefix_of(s.index) - scored.block.first_query, 0, scored.block.rows);
     sum_scores(scored.block, options_, mode,
                {prefix_rows, prefix, columns, scores, weighted_scores + scored.first_row});
     if (!sums_->chosen.empty()) sum_chosen(tile, s, scored);
@@ -342,7 +401,7 @@ void Attention::sum_queries(const Tile& tile, const PackedSequence& s, ScoreMode
     const std::size_t at = sums_->at(tile.head, s.rows.first + tile.first_query + r);
     float weighted = weighted_scores[r];
     if (options_.has_slot()) {
-      const float score = slot_score(tile.queries.row(r), tile.head);
+      const float score = slot_score(tile, r);
       sums_->slot_score[at] = score;
       sums_->slot_weight[at] = slot_weight(score, tile.maximum[r], tile.sum[r], mode);
       if (score > kMasked) weighted += sums_->slot_weight[at] * score;
@@ -362,7 +421,7 @@ void Attention::check_closure(const Tile& tile, const PackedSequence& s, ScoreMo
   };
   const std::int64_t slots = options_.has_slot() ? 1 : 0;
   std::vector<float> scores(static_cast<std::size_t>(slots + s.rows.count));
-  attention_scores(sequence(q_), sequence(k_), options_, tile.head, query,
+  attention_scores(sequence(q_), sequence(k_), options_.of_sequence(s.rows), tile.head, query,
                    {scores.data(), 1, std::ssize(scores)});
   std::vector<float> rest(static_cast<std::size_t>(c)), slot(rest);
   for (std::int64_t j = 0; j < s.rows.count; ++j) {

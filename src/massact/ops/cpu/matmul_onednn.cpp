@@ -1,7 +1,5 @@
 // oneDNN's matmul, called single-threaded from our own pool: one call per (tile of rows, slice of
 // outputs). Tiles and slices depend on n and k only, so a row's bits depend on nothing else.
-#include <omp.h>
-
 #include <algorithm>
 #include <cstring>
 #include <dnnl.hpp>
@@ -18,6 +16,12 @@
 #include "massact/ops/cpu/packed_matrix.h"
 #include "massact/ops/cpu/row_kernels.h"
 #include "massact/ops/cpu/weight_reader.h"
+
+// libgomp's own, declared here: clang has no <omp.h> unless its OpenMP is installed.
+extern "C" {
+int omp_get_max_threads(void);
+void omp_set_num_threads(int count);
+}
 
 namespace massact::ops::cpu {
 namespace {

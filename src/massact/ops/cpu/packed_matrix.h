@@ -34,8 +34,11 @@ struct PackRequest {
 /// oneDNN's matmul: every precision on every CPU.
 std::shared_ptr<const PackedMatrix::Impl> pack_onednn(const PackRequest& request, Threads& threads);
 
-/// Our own bf16 kernel; needs CpuLevel::amx.
-std::shared_ptr<const PackedMatrix::Impl> pack_amx(const PackRequest& request, Threads& threads);
+class PanelKernel;
+
+/// Our own bf16 matmul, with the products of `kernel`.
+std::shared_ptr<const PackedMatrix::Impl> pack_panels(const PackRequest& request,
+                                                      const PanelKernel& kernel, Threads& threads);
 
 }  // namespace cpu
 }  // namespace massact::ops

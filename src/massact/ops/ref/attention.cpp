@@ -15,6 +15,7 @@ struct Head {
   ConstFloatMatrix q, k, v;  // [T, c]
   const AttentionOptions& options;
   std::int64_t head, kv_head;
+  std::int64_t first;  // the batch row of the sequence's first token
 };
 
 double dot(const float* a, const float* b, std::int64_t count) {
@@ -35,6 +36,23 @@ double alibi_bias(const Head& h, std::int64_t t) {
   return static_cast<double>(o.alibi_factor) * rounded;
 }
 
+// What the key at (y, x) of its window gets, and whether query i is in that window.
+double grid_bias(const Head& h, std::int64_t i, std::int64_t j) {
+  const GridOptions& grid = h.options.grid;
+  std::int64_t y = j / grid.columns, x = j % grid.columns;
+  if (grid.window > 0) {
+    if (i / grid.columns / grid.window != y / grid.window) return kMasked;
+    if (i % grid.columns / grid.window != x / grid.window) return kMasked;
+    y %= grid.window;
+    x %= grid.window;
+  }
+  if (grid.row_bias.data == nullptr) return 0;
+  const std::int64_t n = grid.row_bias.cols / h.options.heads;
+  const std::int64_t m = grid.column_bias.cols / h.options.heads;
+  return static_cast<double>(grid.row_bias(h.first + i, h.head * n + y)) +
+         grid.column_bias(h.first + i, h.head * m + x);
+}
+
 double score(const Head& h, std::int64_t i, std::int64_t j) {
   const AttentionOptions& o = h.options;
   if (o.causal && j > i) return kMasked;
@@ -43,12 +61,14 @@ double score(const Head& h, std::int64_t i, std::int64_t j) {
   if (!o.alibi_slopes.empty()) {
     s += alibi_bias(h, j) - alibi_bias(h, i);
   }
+  if (o.grid.columns > 0) s += grid_bias(h, i, j);
   return s;
 }
 
 double slot_score(const Head& h, std::int64_t i) {
   const AttentionOptions& o = h.options;
   if (!o.slot_logit.empty()) return o.slot_logit[static_cast<std::size_t>(h.head)];
+  if (o.slot_logits.data != nullptr) return o.slot_logits(h.first + i, h.head);
   const float* key = o.slot_key.data() + h.kv_head * o.head_size;
   return capped(o.scale * dot(h.q.row(i), key, o.head_size), o.soft_cap);
 }
@@ -138,8 +158,9 @@ void run_attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
       const auto part = [&](ConstFloatMatrix x, std::int64_t h) {
         return x.slice_rows(rows.first, rows.count).slice_cols(h * c, c);
       };
-      head_attention({part(q, head), part(k, kv), part(v, kv), options, head, kv}, rows.first,
-                     z.slice_rows(rows.first, rows.count).slice_cols(head * c, c), sums);
+      head_attention({part(q, head), part(k, kv), part(v, kv), options, head, kv, rows.first},
+                     rows.first, z.slice_rows(rows.first, rows.count).slice_cols(head * c, c),
+                     sums);
     }
   }
 }
