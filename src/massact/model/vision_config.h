@@ -38,7 +38,7 @@ struct VisionConfig {
   // SAM (arXiv 2304.02643): blocks that see windows of patches, and relative positions.
   std::vector<std::int64_t> windows;  ///< [layers] side of a block's windows, 0: it sees all
                                       ///< patches; empty: no block has windows
-  bool relative_positions = false;  ///< of rows and columns, learned, in each block
+  bool relative_positions = false;    ///< of rows and columns, learned, in each block
 
   bool operator==(const VisionConfig&) const = default;
 

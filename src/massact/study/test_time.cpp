@@ -112,6 +112,8 @@ void check(const Context& context) {
   if (options.tokens < 1) {
     fail_usage("--added-tokens", "expected at least one, got {}", options.tokens);
   }
+  // Before any computing: not every model can be given a token.
+  Plan(context.model, context.split.calibration).fork("test-time registers", {}, options.tokens);
   const std::string absent = absence({SiteKind::mlp_post, 0}, config);
   if (!absent.empty()) fail_usage("--neurons", "expected MLPs with neurons: {}", absent);
 }

@@ -21,10 +21,10 @@ fs::path find_llama2c(const fs::path& directory) {
     if (name.starts_with("tok") && name.ends_with(".bin")) found.push_back(entry.path());
   }
   std::sort(found.begin(), found.end());
-  require(
-      !found.empty(), directory.string(),
-      "expected tokenizer.json, tokenizer.model, spiece.model, vocab.json, bpe_simple_vocab_16e6.txt, "
-      "tokenizer.bin or tok*.bin, got none of them");
+  require(!found.empty(), directory.string(),
+          "expected tokenizer.json, tokenizer.model, spiece.model, vocab.json, "
+          "bpe_simple_vocab_16e6.txt, "
+          "tokenizer.bin or tok*.bin, got none of them");
   require(found.size() == 1, directory.string(), "expected one tok*.bin, got {} and {} (name one)",
           found.front().filename().string(), found.back().filename().string());
   return found[0];
