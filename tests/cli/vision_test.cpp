@@ -359,6 +359,18 @@ TEST_F(Vision, TheWrongKindOfInputIsSaid) {
   expect_usage_error(massact({"registers", model().string()}), "expected images");
 }
 
+TEST_F(Vision, WhatAReportKeepsOfImagesCountsAsMemory) {
+  const auto scan_list = [&](int count) {
+    std::string list = "path\n";
+    for (int i = 0; i < count; ++i) list += "images/LABEL_2/0.png\n";
+    write_file(folder_ / "list.csv", list);
+    return massact({"scan", model().string(), "--images", (folder_ / "list.csv").string(),
+                    "--memory", "44MiB"});
+  };
+  EXPECT_EQ(scan_list(20).status, 0);
+  expect_usage_error(scan_list(3000), "[--memory] expected at least");
+}
+
 TEST_F(Vision, WrongImagesAndLabelsAreSaid) {
   fs::create_directories(folder_ / "empty");
   write_file(folder_ / "empty/a.txt", "words");

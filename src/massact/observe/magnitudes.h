@@ -71,6 +71,11 @@ struct MagnitudeOptions {
   std::int64_t top_k = 64;  ///< values kept per layer and sequence
 };
 
+/// Bytes that Magnitudes keeps of so many sequences at so many layers, a scan's report of them
+/// included.
+std::uint64_t magnitudes_bytes(std::int64_t sequences, std::int64_t layers,
+                               const MagnitudeOptions& options);
+
 /// Watches the residual stream of one stream: `resid_post` of any blocks (layer = block + 1) and
 /// `resid_pre` of block 0 (layer 0). Everything it keeps is exact and independent of thread count
 /// and batch size; merging observers over disjoint sequences gives, bit for bit, the observer over

@@ -410,6 +410,7 @@ MemoryPlan plan_memory(const Plan& plan, const RunOptions& options) {
                       .blocks_run = last_block + 1,
                       .precision = effective_precision(plan.model(), options.precision),
                       .budget = options.memory,
+                      .kept = options.kept,
                       .images = plan.images(),
                       .threads = options.threads > 0 ? options.threads : available_cpus()});
 }

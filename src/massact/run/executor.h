@@ -20,6 +20,7 @@ struct RunOptions {
   std::optional<ops::Precision> precision;
   int threads = 0;           ///< 0: all CPUs this process may use
   std::uint64_t memory = 0;  ///< budget in bytes; 0: three quarters of the machine's memory
+  std::uint64_t kept = 0;    ///< bytes of it that the caller's results take: all sequences'
 };
 
 /// What a run did.

@@ -139,7 +139,7 @@ MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
   // Blocks are gone before the unembedding is packed.
   const char* last = config.tied_embeddings ? "embed." : "unembed.";
   const std::uint64_t end = request.logits ? plan.unembedding + weights.stored_bytes(last) : 0;
-  plan.program = kProgramBytes;
+  plan.program = kProgramBytes + request.kept;
   const std::uint64_t other = plan.program + plan.workspace;
   const std::uint64_t fixed = std::max(plan.blocks + plan.source, end) + other;
   const std::uint64_t smallest = fixed + hidden_bytes(config, longest, request.streams);

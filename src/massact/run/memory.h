@@ -38,6 +38,7 @@ struct MemoryRequest {
   std::int64_t blocks_run = 0;
   ops::Precision precision = ops::Precision::f32;
   std::uint64_t budget = 0;             ///< 0: three quarters of the machine's memory
+  std::uint64_t kept = 0;               ///< results of all sequences
   const PixelSource* images = nullptr;  ///< if the sequences are images
   int threads = 1;                      ///< that read images
 };

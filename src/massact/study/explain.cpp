@@ -188,6 +188,14 @@ class Explanation {
     return result;
   }
 
+  // A sweep keeps what a scan keeps.
+  RunOptions run_options() const {
+    RunOptions options = context_.options.run;
+    options.kept =
+        observe::magnitudes_bytes(context_.count(), context_.model.config().layers + 1, {});
+    return options;
+  }
+
   void sweep(std::shared_ptr<const observe::MassiveTokens> known) {
     sweep_ = std::make_unique<Sweep>(context_);
     if (known == nullptr) {
@@ -196,7 +204,7 @@ class Explanation {
                                                              context_.options.rule);
     }
     watch_attention(context_, std::move(known), *sweep_);
-    sweep_->report = massact::run(sweep_->plan, context_.options.run, context_.progress);
+    sweep_->report = massact::run(sweep_->plan, run_options(), context_.progress);
   }
 
   // One sweep if the rule finds its tokens as it goes. The automatic rule knows them only after all
@@ -207,7 +215,7 @@ class Explanation {
     if (rule.kind == RuleKind::automatic) {
       Plan plan = context_.plan();
       const observe::Magnitudes& magnitudes = watch_magnitudes(plan);
-      massact::run(plan, context_.options.run, context_.progress);
+      massact::run(plan, run_options(), context_.progress);
       found = find_scalars(magnitudes, rule, *context_.labels);
     } else {
       sweep(nullptr);

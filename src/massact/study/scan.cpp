@@ -137,7 +137,10 @@ ScanResult scan_plan(Plan& plan, const PositionLabels& labels, const ScanOptions
   if (config.moe.experts > 0) {
     routing = &plan.observe(router_sites(config.moe), observe::Routing(config.moe));
   }
-  const RunReport report = run(plan, options.run, progress);
+  RunOptions run_options = options.run;
+  run_options.kept =
+      observe::magnitudes_bytes(plan.sequence_count(), std::ssize(sites), {.top_k = options.top_k});
+  const RunReport report = run(plan, run_options, progress);
 
   ScanResult result;
   result.facts = scan_facts(plan, report);
