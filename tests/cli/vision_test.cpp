@@ -371,6 +371,14 @@ TEST_F(Vision, WhatAReportKeepsOfImagesCountsAsMemory) {
   expect_usage_error(scan_list(3000), "[--memory] expected at least");
 }
 
+TEST_F(Vision, RegistersRefusesWhatTheModelDoesNotHave) {
+  copy_model("dinov2");
+  expect_usage_error(run("registers", {"--each-layer"}), "expected a model with registers");
+  expect_usage_error(run("registers", {"--outlier-ratio", "7", "--outlier-norm", "1"}),
+                     "--outlier-ratio");
+  expect_usage_error(run("registers", {"--last-layer", "99"}), "--last-layer");
+}
+
 TEST_F(Vision, WrongImagesAndLabelsAreSaid) {
   fs::create_directories(folder_ / "empty");
   write_file(folder_ / "empty/a.txt", "words");

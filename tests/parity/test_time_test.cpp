@@ -134,6 +134,13 @@ TEST(AddedTokens, AreForImages) {
   EXPECT_THROW(plan.fork("one more", {}, 1), UsageError);
 }
 
+TEST(AddedTokens, AreNotWithoutEnd) {
+  Plan plan(open_model(golden_folder() / "vision/dinov2"), grey_image());
+  for (const std::int64_t count : {std::int64_t{-1}, std::int64_t{5000}, INT64_MAX}) {
+    EXPECT_THROW(plan.fork("many", {}, count), UsageError) << count;
+  }
+}
+
 TEST(AddedTokens, StandInTheBlocksOnly) {
   const Model model = open_model(golden_folder() / "vision/dinov2");
   Plan plan(model, grey_image());

@@ -153,6 +153,17 @@ def tensor_pickle(offset=0, shape=(2, 2), strides=(2, 1), count=4, kind="FloatSt
     return b"\x80\x02}" + text("w") + b"ctorch._utils\n_rebuild_tensor_v2\n" + arguments + b"Rs."
 
 
+def named_tensor_pickles():
+    """Names that are none, and a large dict under many names."""
+    text = lambda s: b"X" + struct.pack("<I", len(s)) + s.encode()
+    tensor = tensor_pickle()[len(b"\x80\x02}" + text("w")) : -2]
+    long = b"\x80\x02}(" + text("w" * 2000) + b"q\x01" + tensor + b"q\x02" + b"h\x01h\x02" * 50 + b"u."
+    control = b"\x80\x02}" + text("\x1b[31mw") + tensor + b"s."
+    numbers_ = b"}q\x01(" + b"NN" * 500 + b"u"
+    repeated = b"\x80\x02}(" + text("a") + numbers_ + b"".join(text(f"k{i}") + b"h\x01" for i in range(300)) + b"u."
+    return {"long-name": long, "control-name": control, "repeated-dict": repeated}
+
+
 class Command:
     def __reduce__(self):
         return os.system, ("touch executed",)
@@ -199,6 +210,7 @@ def make_seeds():
         ranks=tensor_pickle(shape=(2, 2), strides=(1,)), type=tensor_pickle(kind="DoubleStorage"),
         global_=tensor_pickle(kind="PickyStorage"), code=pickle.dumps(dict(w=Command()), protocol=2),
     )  # fmt: skip
+    bad.update(named_tensor_pickles())
     for name, pkl in bad.items():
         write("torch", f"refused-{name.strip('_')}", archive(pkl, [("0", floats)]))
     write("torch", "refused-missing-storage", archive(tensor_pickle()))

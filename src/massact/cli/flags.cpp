@@ -116,7 +116,9 @@ void ImageFlags::declare(CLI::App& command) {
       "--images", paths,
       "Of vision models: folders (one per class: labels), .csv lists, JPEG, PNG, WebP files"));
   options_.push_back(
-      command.add_option("--max-images", max_images, "The first so many (default: all)")
+      command
+          .add_option("--max-images", max_images,
+                      "At most so many: the first, of labelled ones spread over all classes")
           ->check(CLI::PositiveNumber));
   options_.push_back(
       command.add_flag("--skip-bad", skip_bad, "Leave broken images out, and list them"));

@@ -56,7 +56,8 @@ void declare_test_time(CLI::App& command, RegistersFlags& flags) {
       "Outliers are patches of at least so many times the median length (default: 3)")
       ->check(CLI::PositiveNumber);
   add("--outlier-norm", options.rule.norm, "Outliers are patches of at least this length instead")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::PositiveNumber)
+      ->excludes("--outlier-ratio");
   add("--outlier-layer", options.outlier_layer,
       "Layer behind which they are looked for (default: where they stand out most)")
       ->check(CLI::PositiveNumber);
@@ -85,6 +86,9 @@ void run_command(const RegistersFlags& flags) {
     fail_usage(model.name(), "expected a model without registers for test-time registers, got {}",
                model.config().vision.registers);
   }
+  if (flags.each_layer && model.config().vision.registers == 0) {
+    fail_usage("--each-layer", "expected a model with registers to fix, got {}", model.name());
+  }
   reads_images(model, {}, flags.images);  // or it says what is missing
   const std::string hash = hash_of(model);
   const Output output(flags.output, hash);
@@ -103,6 +107,10 @@ void run_command(const RegistersFlags& flags) {
 
   if (const ResultDir* directory = output.directory()) {
     directory->write({});  // creates it
+    // Another run's neurons must not pass for this one's.
+    for (const char* name : {"registers-neurons.csv", "registers-plan.json"}) {
+      std::filesystem::remove(directory->path() / name);
+    }
     write_register_means(directory->path() / "registers.safetensors", result);
   }
   output.deliver(

@@ -55,13 +55,15 @@ class Predictions final : public Observer {
   void observe(const SiteView& view, Threads& threads) override {
     if (!reader_->add(view, threads)) return;
     const std::span<const float> logits = reader_->logits();
+    const double log_sum = log_sum_exp(logits);
+    require(std::isfinite(log_sum), "predictions", "expected finite logits of image {}, got others",
+            view.sequence);
     if (!labels_->empty()) {
       const std::int64_t rank =
           rank_of((*labels_)[static_cast<std::size_t>(view.sequence)], logits);
       scores_->top1.push_back(rank == 0 ? 1 : 0);
       scores_->top5.push_back(rank < kFirstFive ? 1 : 0);
     }
-    const double log_sum = log_sum_exp(logits);
     const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
     if (is_original_) {
       *original_ = {{logits.begin(), logits.end()}, log_sum, best, view.sequence};

@@ -1,6 +1,7 @@
 #include "massact/eval/linear_head.h"
 
 #include <algorithm>
+#include <cmath>
 #include <unordered_map>
 
 #include "massact/base/error.h"
@@ -144,9 +145,12 @@ std::shared_ptr<const Classifier> read_linear_head(const std::filesystem::path& 
           2 * d, 5 * d, d, inputs);
   require(inputs == 2 * d || config.layers >= 4, where,
           "expected a model of at least 4 layers for {} inputs, got {}", inputs, config.layers);
-  return std::make_shared<const LinearHead>(
-      LinearLayer{inputs, weight->shape[0], floats(*source, "weight"), floats(*source, "bias")},
-      config);
+  LinearLayer layer{inputs, weight->shape[0], floats(*source, "weight"), floats(*source, "bias")};
+  for (const auto& [name, values] : {std::pair{"weight", &layer.weight}, {"bias", &layer.bias}}) {
+    require(std::all_of(values->begin(), values->end(), [](float x) { return std::isfinite(x); }),
+            where, "expected finite numbers, got others in `{}`", name);
+  }
+  return std::make_shared<const LinearHead>(std::move(layer), config);
 }
 
 }  // namespace massact::eval

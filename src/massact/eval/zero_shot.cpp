@@ -10,13 +10,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The factor that makes a vector's length 1.
+// The factor that makes a vector's length 1; 0 for a vector of zeros, which has no direction.
 template <typename T>
-double inverse_length(std::span<const T> values) {
+double factor_of(std::span<const T> values) {
   double squares = 0;
   for (const T value : values) squares += static_cast<double>(value) * static_cast<double>(value);
-  require(squares > 0, "zero-shot", "expected a vector with a direction, got zeros");
-  return 1.0 / std::sqrt(squares);
+  return squares > 0 ? 1.0 / std::sqrt(squares) : 0.0;
+}
+
+// The same for texts, which must have one.
+template <typename T>
+double inverse_length(std::span<const T> values) {
+  const double factor = factor_of(values);
+  require(factor > 0, "zero-shot", "expected a vector with a direction, got zeros");
+  return factor;
 }
 
 // Turns texts into what a tower reads.
@@ -82,7 +89,7 @@ class ZeroShotReader final : public ClassReader {
   bool add(const SiteView& view, Threads& threads) override {
     const std::span<const float> embedding(view.values.row(0),
                                            static_cast<std::size_t>(view.values.cols));
-    const double factor = inverse_length(embedding);
+    const double factor = factor_of(embedding);  // an edit may have cleared it: cosine 0
     direction_.resize(embedding.size());
     for (std::size_t i = 0; i < embedding.size(); ++i) {
       direction_[i] = static_cast<float>(factor * static_cast<double>(embedding[i]));

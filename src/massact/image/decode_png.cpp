@@ -29,6 +29,7 @@ class Decoder {
   Decoder& operator=(const Decoder&) = delete;
 
   DecodedImage decode() {
+    require_whole_chunks();
     require_read(read_header());
     const std::int64_t width = png_get_image_width(png_, info_);
     const std::int64_t height = png_get_image_height(png_, info_);
@@ -51,6 +52,22 @@ class Decoder {
  private:
   void require_read(bool read) const {
     require(read, input_.where, "expected a PNG image, got a damaged one: {}", message_);
+  }
+
+  // libpng takes memory for as much Exif data as a chunk says it has, before it reads any.
+  void require_whole_chunks() const {
+    constexpr std::size_t kSignature = 8, kAroundData = 12;  // length, type, CRC
+    const std::size_t size = input_.bytes.size();
+    for (std::size_t at = kSignature; at + kAroundData <= size;) {
+      const unsigned char* chunk = input_.data() + at;
+      if (std::memcmp(chunk + 4, "IEND", 4) == 0) return;  // what follows is not looked at
+      const std::size_t length = png_get_uint_32(chunk);
+      require(length <= size - at - kAroundData, input_.where,
+              "expected a PNG image, got a damaged one: a chunk of {} bytes in a file of {} "
+              "(truncated?)",
+              length, size);
+      at += kAroundData + length;
+    }
   }
 
   bool read_header() {

@@ -1,6 +1,7 @@
 #include "massact/image/image_set.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "massact/base/error.h"
 #include "massact/io/mapped_file.h"
@@ -28,6 +29,19 @@ void check_start(const std::filesystem::path& path) {
           "expected a JPEG, PNG or WebP image, got another kind of file");
 }
 
+// Which images to try one after the other. Classes of a labelled list may lie one behind the other:
+// there the `wanted` first ones are spread over all of it.
+std::vector<std::int64_t> reading_order(std::int64_t listed, std::int64_t wanted, bool labelled) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(listed));
+  std::iota(order.begin(), order.end(), 0);
+  if (!labelled || wanted >= listed) return order;
+  // Index i is one of them if i * wanted / listed steps up there.
+  std::stable_partition(order.begin(), order.end(), [&](std::int64_t i) {
+    return i == 0 || i * wanted / listed != (i - 1) * wanted / listed;
+  });
+  return order;
+}
+
 }  // namespace
 
 ImageFiles::ImageFiles(ImageList list, Preprocess preprocess, ImageFilesOptions options,
@@ -36,40 +50,52 @@ ImageFiles::ImageFiles(ImageList list, Preprocess preprocess, ImageFilesOptions 
   require(options.max_images > 0, "images", "expected at least one image, got {}",
           options.max_images);
   const std::int64_t listed = count();
-  if (!options.skip_bad) {
-    const std::int64_t kept = std::min(listed, options.max_images);
-    list_.entries.resize(static_cast<std::size_t>(kept));
-    for (const ImageEntry& image : list_.entries) check_start(image.path);
-    return;
-  }
-  const PixelSize size = preprocess_.output();
-  std::vector<std::vector<float>> scratch(
-      static_cast<std::size_t>(threads.count()),
-      std::vector<float>(static_cast<std::size_t>(3 * size.height * size.width)));
-  std::vector<ImageEntry> good;
-  std::vector<std::string> defects(kPortion);
-  for (std::int64_t first = 0; first < listed; first += kPortion) {
-    const std::int64_t portion = std::min(kPortion, listed - first);
-    threads.parallel_for(portion, [&](std::int64_t i, int worker) {
-      defects[static_cast<std::size_t>(i)] =
-          defect(entry(first + i).path, preprocess_, scratch[static_cast<std::size_t>(worker)]);
-    });
-    for (std::int64_t i = 0; i < portion; ++i) {
-      if (static_cast<std::int64_t>(good.size()) == options.max_images) break;
-      std::string& reason = defects[static_cast<std::size_t>(i)];
-      if (reason.empty()) {
-        good.push_back(entry(first + i));
-      } else {
-        skipped_.push_back({entry(first + i).path, std::move(reason)});
-      }
-    }
-    if (static_cast<std::int64_t>(good.size()) == options.max_images) break;
+  const std::vector<std::int64_t> order =
+      reading_order(listed, options.max_images, list_.labelled());
+  std::vector<std::int64_t> good;
+  if (options.skip_bad) {
+    good = readable(order, options.max_images, threads);
+  } else {
+    good.assign(order.begin(), order.begin() + std::min(listed, options.max_images));
+    for (const std::int64_t index : good) check_start(entry(index).path);
   }
   if (good.empty()) {
     fail("images", "expected an image that can be read, got {} broken ones: {}", skipped_.size(),
          skipped_.front().reason);
   }
-  list_.entries = std::move(good);
+  std::sort(good.begin(), good.end());
+  std::vector<ImageEntry> entries;
+  for (const std::int64_t index : good) entries.push_back(entry(index));
+  list_.entries = std::move(entries);
+}
+
+std::vector<std::int64_t> ImageFiles::readable(std::span<const std::int64_t> order,
+                                               std::int64_t wanted, Threads& threads) {
+  const PixelSize size = preprocess_.output();
+  std::vector<std::vector<float>> scratch(
+      static_cast<std::size_t>(threads.count()),
+      std::vector<float>(static_cast<std::size_t>(3 * size.height * size.width)));
+  std::vector<std::int64_t> good;
+  std::vector<std::string> defects(kPortion);
+  for (std::int64_t first = 0; first < std::ssize(order); first += kPortion) {
+    const auto portion =
+        order.subspan(static_cast<std::size_t>(first))
+            .first(static_cast<std::size_t>(std::min(kPortion, std::ssize(order) - first)));
+    threads.parallel_for(std::ssize(portion), [&](std::int64_t i, int worker) {
+      const auto at = static_cast<std::size_t>(i);
+      defects[at] =
+          defect(entry(portion[at]).path, preprocess_, scratch[static_cast<std::size_t>(worker)]);
+    });
+    for (std::size_t i = 0; i < portion.size(); ++i) {
+      if (std::ssize(good) == wanted) return good;
+      if (defects[i].empty()) {
+        good.push_back(portion[i]);
+      } else {
+        skipped_.push_back({entry(portion[i]).path, std::move(defects[i])});
+      }
+    }
+  }
+  return good;
 }
 
 std::shared_ptr<const ImageFiles> ImageFiles::subset(std::span<const std::int64_t> indices) const {

@@ -54,7 +54,8 @@ struct ImageFilesOptions {
   /// Images that cannot be read are left out and listed, which takes decoding every image once more
   /// at the start. Without it the first such image is an error.
   bool skip_bad = false;
-  /// At most so many images, from the start of the list; bad ones that were skipped do not count.
+  /// At most so many images, from the start of the list, or spread over all of a labelled one; bad
+  /// ones that were skipped do not count.
   std::int64_t max_images = std::numeric_limits<std::int64_t>::max();
 };
 
@@ -84,6 +85,9 @@ class ImageFiles : public PixelSource {
   const std::vector<SkippedImage>& skipped() const { return skipped_; }
 
  private:
+  // Indices of `wanted` images that can be read, tried in this order; the others are skipped.
+  std::vector<std::int64_t> readable(std::span<const std::int64_t> order, std::int64_t wanted,
+                                     Threads& threads);
   ImageFiles(ImageList list, Preprocess preprocess)
       : list_(std::move(list)), preprocess_(std::move(preprocess)) {}
 

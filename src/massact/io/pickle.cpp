@@ -342,7 +342,8 @@ class PickleReader {
   void new_object() {
     const PickleValue* arguments = pop();
     const PickleValue* type = pop();
-    if (!type->is(Kind::global) || !is_class(type->text) || !arguments->is(Kind::tuple)) {
+    if (!type->is(Kind::global) || !is_class(type->text) || !arguments->is(Kind::tuple) ||
+        !arguments->items.empty()) {
       bad("expected an object of a class that may be named, without arguments");
     }
     push(make(Kind::object));

@@ -167,6 +167,18 @@ Pickle TorchArchive::read_pickle() const {
           is_script_ ? kScriptClasses : ""};
 }
 
+std::string tensor_name(std::string_view text, const std::string& where, std::string_view prefix) {
+  constexpr std::size_t kMostBytes = 1024;
+  require(prefix.size() + text.size() <= kMostBytes, where,
+          "expected names of at most {} bytes, got one of {}", kMostBytes,
+          prefix.size() + text.size());
+  const bool plain = std::none_of(text.begin(), text.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+  });
+  require(plain, where, "expected names without control characters");
+  return std::string(prefix) + std::string(text);
+}
+
 MappedTensor TorchArchive::place(const PickleValue& call, std::string name) const {
   const std::string where = where_of(name_, name);
   const PickleValue& arguments = *call.items[1];

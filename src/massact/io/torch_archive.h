@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "massact/io/mapped_weights.h"
@@ -15,6 +16,12 @@ namespace massact {
 
 /// What stands in a pickle for a tensor, also inside a parameter; null if the value is neither.
 const PickleValue* as_tensor(const PickleValue& value);
+
+/// The name in a dict's key or a module's attribute, `prefix` before it. Throws Error for what is
+/// no name: more than 1,024 bytes in all (a small pickle may repeat a long text without end), or
+/// control characters.
+std::string tensor_name(std::string_view text, const std::string& where,
+                        std::string_view prefix = "");
 
 /// The pieces of an archive: NAME/data.pkl, NAME/data/0, …. Immutable.
 class TorchArchive {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <unordered_map>
 
 #include "massact/base/error.h"
 #include "massact/base/suggest.h"
@@ -24,9 +25,12 @@ constexpr std::array kStateKeys = std::to_array<std::string_view>(
 // Wrappers that put a prefix before every name: DistributedDataParallel and torch.compile.
 constexpr std::array kWrappers = std::to_array<std::string_view>({"module.", "_orig_mod."});
 
+// Of tensors in a state dict, and of things beside it; of what is kept of a text beside it.
+constexpr std::size_t kMaxNames = 100'000, kMaxTextBytes = 4096;
+
 // A tensor's name: its key's text, or the digits of a whole number (a dict from layer to tensor).
-std::optional<std::string> name_of(const PickleValue& key) {
-  if (key.is(Kind::text)) return std::string(key.text);
+std::optional<std::string> name_of(const PickleValue& key, const std::string& where) {
+  if (key.is(Kind::text)) return tensor_name(key.text, where);
   if (key.is(Kind::integer)) return fmt::format("{}", key.integer);
   return std::nullopt;
 }
@@ -34,17 +38,34 @@ std::optional<std::string> name_of(const PickleValue& key) {
 bool has_tensors(const PickleValue& value) {
   if (!value.is(Kind::dict)) return false;
   for (std::size_t i = 0; i + 1 < value.items.size(); i += 2) {
-    if (name_of(*value.items[i]) && as_tensor(*value.items[i + 1])) return true;
+    const PickleValue& key = *value.items[i];
+    if ((key.is(Kind::text) || key.is(Kind::integer)) && as_tensor(*value.items[i + 1]))
+      return true;
   }
   return false;
 }
+
+// A small pickle may name one large dict many times: it is looked through once.
+class TensorDicts {
+ public:
+  bool contains(const PickleValue& value) {
+    const auto [known, is_new] = known_.emplace(&value, false);
+    if (is_new) known->second = has_tensors(value);
+    return known->second;
+  }
+
+ private:
+  std::unordered_map<const PickleValue*, bool> known_;
+};
 
 std::vector<MappedTensor> place_tensors(const TorchArchive& archive, const PickleValue& state) {
   std::vector<MappedTensor> tensors;
   for (std::size_t i = 0; i + 1 < state.items.size(); i += 2) {
     const PickleValue* tensor = as_tensor(*state.items[i + 1]);
-    const std::optional<std::string> name = name_of(*state.items[i]);
-    if (tensor && name) tensors.push_back(archive.place(*tensor, *name));
+    if (tensor == nullptr) continue;
+    require(tensors.size() < kMaxNames, archive.name(), "expected at most {} tensors", kMaxNames);
+    const std::optional<std::string> name = name_of(*state.items[i], archive.name());
+    if (name) tensors.push_back(archive.place(*tensor, *name));
   }
   for (bool stripped = true; stripped;) {
     stripped = false;
@@ -67,11 +88,12 @@ struct State {
 
 State find_state(const PickleValue& root, std::string_view wanted, const std::string& where) {
   std::vector<std::string> candidates;
+  TensorDicts dicts;
   if (root.is(Kind::dict)) {
     for (std::size_t i = 0; i + 1 < root.items.size(); i += 2) {
-      if (root.items[i]->is(Kind::text) && has_tensors(*root.items[i + 1])) {
-        candidates.emplace_back(root.items[i]->text);
-      }
+      if (!root.items[i]->is(Kind::text) || !dicts.contains(*root.items[i + 1])) continue;
+      require(candidates.size() < kMaxNames, where, "expected at most {} state dicts", kMaxNames);
+      candidates.push_back(tensor_name(root.items[i]->text, where));
     }
   }
   const auto take = [&](std::string_view key) { return State{std::string(key), root.find(key)}; };
@@ -103,6 +125,7 @@ nlohmann::json scalar_json(const PickleValue& value) {
     case Kind::real:
       return value.real;
     case Kind::text:
+      if (value.text.size() > kMaxTextBytes) return nullptr;
       return std::string(value.text);
     default:
       return nullptr;
@@ -131,14 +154,17 @@ nlohmann::json plain_json(const PickleValue& value) {
 
 // What the file holds beside the state dict. The shared budget keeps small files that repeat one
 // large dict small.
-void read_others(const PickleValue& root, TorchCheckpoint& checkpoint) {
+void read_others(const PickleValue& root, const std::string& where, TorchCheckpoint& checkpoint) {
   std::size_t budget = kMaxPlainValues;
+  TensorDicts dicts;
   for (std::size_t i = 0; i + 1 < root.items.size(); i += 2) {
     const PickleValue& value = *root.items[i + 1];
     if (!root.items[i]->is(Kind::text)) continue;
-    std::string key(root.items[i]->text);
+    std::string key = tensor_name(root.items[i]->text, where);
     if (key == checkpoint.state_key) continue;
-    if (has_tensors(value) || as_tensor(value)) {
+    require(checkpoint.ignored.size() < kMaxNames, where,
+            "expected at most {} things beside the state dict", kMaxNames);
+    if (dicts.contains(value) || as_tensor(value)) {
       checkpoint.ignored.emplace_back(std::move(key), "tensors outside of the state dict");
       continue;
     }
@@ -165,7 +191,7 @@ TorchCheckpoint open_torch_checkpoint(const std::filesystem::path& path, std::st
   checkpoint.state_key = state.key;
   checkpoint.weights =
       std::make_unique<MappedWeights>(archive.name(), place_tensors(archive, *state.dict));
-  if (!state.key.empty()) read_others(pickle.root(), checkpoint);
+  if (!state.key.empty()) read_others(pickle.root(), archive.name(), checkpoint);
   return checkpoint;
 }
 

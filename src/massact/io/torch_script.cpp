@@ -25,7 +25,7 @@ class ModuleWalk {
       require(++seen_ <= kMaxAttributes, archive_.name(), "expected at most {} attributes",
               kMaxAttributes);
       if (!attributes[i]->is(Kind::text)) continue;
-      const std::string name = prefix + std::string(attributes[i]->text);
+      const std::string name = tensor_name(attributes[i]->text, archive_.name(), prefix);
       const PickleValue& value = *attributes[i + 1];
       if (value.is(Kind::object)) {
         visit(value, name + ".", depth + 1);

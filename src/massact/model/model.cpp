@@ -68,7 +68,7 @@ ModelConfig llama2c_config(const Llama2cConfig& file) {
 }
 
 // The tokenizer the user named, else what lies beside the model, else none. An image tower has no
-// use for that of the text tower beside it.
+// use for any: zero-shot opens that of the text tower itself.
 std::shared_ptr<const Tokenizer> find_tokenizer(const ModelConfig& config, const fs::path& beside,
                                                 const OpenOptions& options) {
   if (config.is_vision()) return nullptr;

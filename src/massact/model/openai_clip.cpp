@@ -1,6 +1,7 @@
 #include "massact/model/openai_clip.h"
 
 #include <cmath>
+#include <limits>
 
 #include "massact/base/error.h"
 
@@ -31,7 +32,9 @@ class Shapes {
   // Of the MLP's width to the block's.
   double mlp_ratio(const std::string& prefix, std::int64_t width) const {
     const std::int64_t size = extent(prefix + "0.mlp.c_fc.weight", 2, 0);
-    return static_cast<double>(size) / static_cast<double>(width);
+    // Upwards, so that the product's whole part is the size again.
+    return std::nextafter(static_cast<double>(size) / static_cast<double>(width),
+                          std::numeric_limits<double>::infinity());
   }
   std::int64_t heads(std::int64_t width) const {
     require(width % kHeadSize == 0, where_, "expected a width of whole heads of {}, got {}",

@@ -29,8 +29,8 @@ struct Shapes {
   }
 };
 
-// The window is what most blocks' relative positions are made for, the other blocks see the whole
-// grid.
+// The window is what the first block's relative positions that are not for the whole grid are made
+// for.
 void read_windows(const Shapes& shapes, std::int64_t layers, std::int64_t grid,
                   nlohmann::json& options) {
   std::vector<std::int64_t> everywhere;

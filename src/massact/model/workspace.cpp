@@ -39,7 +39,10 @@ std::uint64_t Workspace::bytes_for(const ModelConfig& config, std::int64_t rows)
 std::uint64_t Workspace::sums_bytes_for(const ModelConfig& config, std::int64_t rows) {
   const std::int64_t per_head =
       3 * static_cast<std::int64_t>(sizeof(double)) + 4 * static_cast<std::int64_t>(sizeof(float));
-  return static_cast<std::uint64_t>(rows * config.heads * (per_head + 4 * config.head_size));
+  // Windows are summed by themselves first.
+  const std::int64_t copies = config.vision.has_windows() ? 2 : 1;
+  return static_cast<std::uint64_t>(copies * rows * config.heads *
+                                    (per_head + 4 * config.head_size));
 }
 
 }  // namespace massact

@@ -66,6 +66,10 @@ void padding_logits(ConstFloatMatrix q, std::span<const RowRange> sequences,
     threads.parallel_for(sequence.count, [&](std::int64_t i, int) {
       const GridWindow window = window_of(options.grid, i, sequence.count);
       const std::int64_t row = sequence.first + i;
+      if (window.rows == w && window.columns == w) {  // nothing is padded
+        std::fill_n(logits.row(row), heads, -std::numeric_limits<float>::infinity());
+        return;
+      }
       for (std::int64_t h = 0; h < heads; ++h) {
         const float* rows = part_of(options.grid.row_bias, row, h, heads);
         const float* columns = part_of(options.grid.column_bias, row, h, heads);

@@ -144,7 +144,7 @@ MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
   const std::uint64_t fixed = std::max(plan.blocks + plan.source, end) + other;
   const std::uint64_t smallest = fixed + hidden_bytes(config, longest, request.streams);
   if (smallest > budget) {
-    fail_usage("--memory", "expected at least {} for this model and text, got {}",
+    fail_usage("--memory", "expected at least {} for this model and all that it reads, got {}",
                format_bytes(smallest), format_bytes(budget));
   }
   plan.pass_begins = split_passes(config, request, budget - fixed);

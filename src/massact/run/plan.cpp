@@ -163,6 +163,10 @@ void Plan::require_can_add(const std::string& name, const std::vector<SiteEdit>&
 }
 
 int Plan::fork(std::string name, std::vector<SiteEdit> edits, std::int64_t added_tokens) {
+  constexpr std::int64_t kMostAdded = 4096;
+  if (added_tokens < 0 || added_tokens > kMostAdded) {
+    fail_usage(name, "expected 0 to {} tokens to add, got {}", kMostAdded, added_tokens);
+  }
   if (edits.empty() && added_tokens == 0) {
     fail_usage(name, "expected at least one edit, got none");
   }

@@ -72,7 +72,9 @@ Targets find_targets(Plan& plan, const PositionLabels& labels, std::int64_t cali
       plan.observe(sites::hidden_states(config, layers), observe::Magnitudes{});
 
   Targets targets;
-  targets.run = run(plan, options, progress);
+  RunOptions run_options = options;
+  run_options.kept = observe::magnitudes_bytes(plan.sequence_count(), std::ssize(layers), {});
+  targets.run = run(plan, run_options, progress);
   FoundScalars scalars = find_scalars(magnitudes, rule, labels);
   require(!scalars.scalars.empty(), plan.model().name(), "expected values to ablate, got none");
   targets.findings = std::move(scalars.findings);

@@ -128,8 +128,15 @@ ClassMatch match_classes(const std::vector<std::string>& names, const std::vecto
   });
   if (unknown == names.end()) unknown = std::find_if(names.begin(), names.end(), is_number);
   const bool synsets = std::all_of(names.begin(), names.end(), is_synset);
-  const bool nameless = says_nothing(own);
-  if ((synsets || nameless) && std::ssize(names) == outputs) {
+  // Ids that the classes have, and names some of which are known, are not to be guessed.
+  constexpr std::size_t kIdLength = 9;
+  const bool has_ids = std::any_of(own.begin(), own.end(), [](const std::string& name) {
+    return is_synset(name.substr(0, kIdLength));
+  });
+  const bool none_known =
+      std::all_of(classes.begin(), classes.end(), [](std::int64_t number) { return number < 0; });
+  const bool by_order = (synsets && !has_ids) || says_nothing(own);
+  if (by_order && none_known && std::ssize(names) == outputs) {
     std::iota(classes.begin(), classes.end(), 0);
     return {std::move(classes),
             fmt::format("labels are matched by their order: the {} {} in alphabetical order are "
@@ -141,10 +148,12 @@ ClassMatch match_classes(const std::vector<std::string>& names, const std::vecto
           "classes, got {} labels such as {} (give the ids of all classes in the classifier's "
           "order with --class-names: ImageNet's LOC_synset_mapping.txt)",
           outputs, names.size(), *unknown);
-  fail(where,
-       "expected labels that are among the names or numbers of the {} classes, got {} labels, of "
-       "which \"{}\" is unknown (--class-names gives the names of all classes in order)",
-       outputs, names.size(), *unknown);
+  fail(
+      where,
+      "expected labels that are among the names or numbers of the {} classes, got {} labels, of "
+      "which \"{}\" is unknown (--class-names gives the names of all classes in order; a .csv list "
+      "of paths alone has no labels)",
+      outputs, names.size(), *unknown);
 }
 
 }  // namespace massact

@@ -23,6 +23,9 @@ std::vector<std::string> all_names(const std::vector<ClassName>& classes) {
 void check_request(const Model& model, const ClassifierRequest& request) {
   const HeadKind head = model.config().head.kind;
   const bool zero_shot = head == HeadKind::embedding && request.head.empty();
+  if (!request.templates.empty() && !request.head.empty()) {
+    fail_usage("--templates", "expected either templates (zero-shot) or --head, got both");
+  }
   if (!request.templates.empty() && !zero_shot) {
     fail_usage("--templates", "expected a model with a text tower: {} has none to compare with",
                model.name());
@@ -54,7 +57,10 @@ class Builder {
     if (!request_.head.empty()) {
       result_.classifier = eval::read_linear_head(request_.head, model_.config());
       result_.description = "linear classifier " + request_.head.filename().string();
-      match(all_names(classes_), result_.classifier->classes());
+      const std::int64_t count = result_.classifier->classes();
+      const bool named =
+          model_.config().head.kind == HeadKind::classes && model_.config().logit_count() == count;
+      match(classes_.empty() && named ? class_names_of(model_, count) : all_names(classes_), count);
     } else if (auto own = eval::own_classifier(model_)) {
       result_.classifier = std::move(own);
       const std::int64_t count = result_.classifier->classes();

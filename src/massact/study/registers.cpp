@@ -244,6 +244,7 @@ RegistersResult run_registers(const Model& model, const ImageSplit& split,
             "expected a model with registers to compare with, got {} without", model.name());
     given = std::make_shared<const RegisterMeans>(read_register_means(options.means, config));
   }
+  if (config.vision.registers == 0) check_test_time(model, split, options.test_time);
   tell_split(model, split, evaluation);
   measure_means(model, split, labels, options.run, progress, result);
   if (split.calibration->count() < kFewImages) {

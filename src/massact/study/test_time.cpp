@@ -99,9 +99,10 @@ std::vector<Variant> variants_of(const Context& context, const TestTimeResult& r
   return variants;
 }
 
-void check(const Context& context) {
-  const ModelConfig& config = context.model.config();
-  const TestTimeOptions& options = context.options;
+}  // namespace
+
+void check_test_time(const Model& model, const ImageSplit& split, const TestTimeOptions& options) {
+  const ModelConfig& config = model.config();
   const auto require_layer = [&](const char* flag, int layer) {
     if (layer < 0 || layer > config.layers) {
       fail_usage(flag, "expected a layer from 1 to {}, got {}", config.layers, layer);
@@ -112,20 +113,18 @@ void check(const Context& context) {
   if (options.tokens < 1) {
     fail_usage("--added-tokens", "expected at least one, got {}", options.tokens);
   }
-  // Before any computing: not every model can be given a token.
-  Plan(context.model, context.split.calibration).fork("test-time registers", {}, options.tokens);
+  // Not every model can be given a token.
+  Plan(model, split.calibration).fork("test-time registers", {}, options.tokens);
   const std::string absent = absence({SiteKind::mlp_post, 0}, config);
   if (!absent.empty()) fail_usage("--neurons", "expected MLPs with neurons: {}", absent);
 }
-
-}  // namespace
 
 TestTimeResult run_test_time(const Model& model, const ImageSplit& split,
                              const TestTimeOptions& options, const RunOptions& run,
                              Progress& progress, AblateResult& result) {
   const auto labels = std::make_shared<const ImageLabels>(model.config(), *split.evaluation);
   const Context context{model, split, options, run, progress, labels};
-  check(context);
+  check_test_time(model, split, options);
   TestTimeResult found;
   found.options = options;
   found.first_query = model.config().vision.class_tokens > 0 && model.config().prefix_rows() == 0;

@@ -87,10 +87,13 @@ struct TestTimeResult {
   std::vector<OutlierMeasures> variants;
 };
 
+/// Throws UsageError for layers, neurons and tokens that are not there, before anything is
+/// computed.
+void check_test_time(const Model& model, const ImageSplit& split, const TestTimeOptions& options);
+
 /// Finds outliers and neurons on the calibration images and measures on the others: the original,
 /// the token alone, test-time registers, the neurons at zero without a token, the control. The
-/// first `result.rows` and facts come from it. Throws UsageError for layers, neurons and tokens
-/// that are not there.
+/// first `result.rows` and facts come from it. Throws as check_test_time.
 TestTimeResult run_test_time(const Model& model, const ImageSplit& split,
                              const TestTimeOptions& options, const RunOptions& run,
                              Progress& progress, AblateResult& result);

@@ -107,6 +107,14 @@ TEST(DecodeBad, HugeHeaders) {
   EXPECT_THAT(error_of([&] { decode(jpeg); }), HasSubstr("60000 x 60000 pixels"));
 }
 
+TEST(DecodeBad, PngChunksLongerThanTheFile) {
+  const std::string whole = read_file("rgb.png");
+  EXPECT_NO_THROW(decode(whole + "what follows the end does not matter"));
+  std::string png = whole;
+  png.replace(33, 8, "RIFFeXIf");  // the chunk behind IHDR: 1.4 GB of Exif data
+  EXPECT_THAT(error_of([&] { decode(png); }), HasSubstr("a chunk of 1380533830 bytes"));
+}
+
 // Within the limit, but half a kilobyte cannot hold it.
 TEST(DecodeBad, MorePixelsThanTheFileCanHold) {
   EXPECT_THAT(error_of([] { decode(with_size(read_file("grey.png"), 12'000, 12'000)); }),

@@ -147,6 +147,22 @@ TEST_F(ImageSet, BrokenImagesAreErrorsOrSkipped) {
   EXPECT_EQ(first.count(), 1);
 }
 
+TEST_F(ImageSet, AFewOfALabelledTreeAreOfAllClasses) {
+  for (const char* name : {"a/0.png", "a/1.png", "a/2.png", "b/0.png", "b/1.png", "b/2.png"}) {
+    std::filesystem::create_directories((folder_ / name).parent_path());
+    add(name);
+  }
+  const ImageFiles few = files({.max_images = 2});
+  EXPECT_THAT(names(few.list()), ElementsAre("a/0.png", "b/0.png"));
+  EXPECT_EQ(few.entry(0).label, 0);
+  EXPECT_EQ(few.entry(1).label, 1);
+  write("b/0.png", "");
+  const ImageFiles good = files({.skip_bad = true, .max_images = 3});
+  ASSERT_EQ(good.count(), 3);
+  EXPECT_EQ(good.entry(0).label, 0);
+  EXPECT_EQ(good.entry(2).label, 1);
+}
+
 TEST_F(ImageSet, ErrorsWhileReadingNameTheFile) {
   const std::string whole = io_test::read_all(images_folder() / "files/rgb.jpg");
   write("b.jpg", whole.substr(0, whole.size() / 2));

@@ -109,6 +109,12 @@ TEST(Torch, TensorsOutsideOfTheirStorageAreRefused) {
   EXPECT_THAT(refusal("torch", "refused-missing-storage"), HasSubstr("found none"));
 }
 
+TEST(Torch, NamesAreShortAndPlain) {
+  EXPECT_THAT(refusal("torch", "refused-long-name"), HasSubstr("at most 1024 bytes"));
+  EXPECT_THAT(refusal("torch", "refused-control-name"), HasSubstr("control characters"));
+  EXPECT_THAT(refusal("torch", "refused-repeated-dict"), HasSubstr("got none"));
+}
+
 // tools/golden/make_openai_clip.py
 TEST(Torch, ScriptsAreReadForTheirTensors) {
   const TorchCheckpoint checkpoint = open_torch_checkpoint(golden("openai-clip.pt"));

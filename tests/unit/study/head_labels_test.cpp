@@ -49,6 +49,12 @@ TEST(HeadLabels, WithoutNamesAsManyLabelsAsClassesAreInTheirOrder) {
   EXPECT_THROW(match(labels, {"a", "b", "c", "d"}), Error);
 }
 
+TEST(HeadLabels, KnownIdsAreNotGuessed) {
+  const Names own = {"n00000003 red", "n00000002 green", "n00000001 blue"};
+  EXPECT_THROW(match({"n00000001", "n00000002", "n00000004"}, own, 3), Error);
+  EXPECT_THROW(match({"n00000005", "n00000006", "n00000007"}, own, 3), Error);
+}
+
 TEST(HeadLabels, WordNetIds) {
   const Names ids = {"n00000001", "n00000002", "n00000005", "n00000009"};
   const Names own = {"tench, Tinca tinca", "shark", "crane", "crane, bird"};
