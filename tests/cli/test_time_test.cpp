@@ -117,6 +117,15 @@ TEST(TestTime, WithoutOutliersNothingIsMoved) {
   EXPECT_THAT(result["warnings"].dump(), HasSubstr("no patch is an outlier"));
 }
 
+TEST(TestTime, AnEarlierRunsPlanDoesNotStay) {
+  const fs::path out = fresh_folder() / "results";
+  ASSERT_EQ(run("registers", {"--out", out.string()}).status, 0);
+  EXPECT_TRUE(fs::exists(out / "registers-plan.json"));
+  ASSERT_EQ(run("registers", {"--out", out.string(), "--outlier-norm", "1e9"}).status, 0);
+  EXPECT_FALSE(fs::exists(out / "registers-plan.json"));
+  EXPECT_FALSE(fs::exists(out / "registers-neurons.csv"));
+}
+
 void expect_usage_error(const Outcome& outcome, const std::string& said) {
   EXPECT_EQ(outcome.status, 2) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr(said));

@@ -4,7 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+#include <span>
+
 #include "massact/base/error.h"
+#include "massact/io/safetensors.h"
 #include "parity/class_logits.h"
 #include "parity/compare.h"
 #include "parity/images.h"
@@ -85,6 +89,25 @@ TEST(LinearHead, Dinov3) {
   run(plan, {.precision = ops::Precision::f32}, progress);
   const auto golden = open_safetensors(kHeads / "expected.safetensors");
   EXPECT_EQ(compare_vectors(logits.values, floats_of(*golden, "dinov3/logits"), 7), "");
+}
+
+TEST(LinearHead, NumbersAreFinite) {
+  const auto golden = open_safetensors(kHeads / "linear_head.safetensors");
+  const fs::path file = fs::path(testing::TempDir()) / "not_finite_head.safetensors";
+  SafetensorsWriter writer(file, {{"weight", DType::f32, golden->info("weight").shape},
+                                  {"bias", DType::f32, golden->info("bias").shape}});
+  for (const char* name : {"weight", "bias"}) {
+    std::vector<float> values = floats_of(*golden, name);
+    if (name == std::string("bias")) values.back() = std::numeric_limits<float>::quiet_NaN();
+    writer.write(name, 0, std::as_bytes(std::span(values)));
+  }
+  writer.commit();
+  try {
+    eval::read_linear_head(file, open_model(kHeads).config());
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("expected finite numbers, got others in `bias`"));
+  }
 }
 
 TEST(LinearHead, WhatDoesNotFitIsSaid) {

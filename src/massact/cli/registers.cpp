@@ -76,6 +76,15 @@ TestTimeOptions test_time_options(const RegistersFlags& flags) {
   return options;
 }
 
+// An earlier run's neurons must not pass for those of a run that found none.
+void remove_old_neurons(const Output& output, const RegistersResult& result) {
+  const bool moved = result.test_time && !result.test_time->neurons.empty();
+  if (output.directory() == nullptr || moved) return;
+  for (const char* name : {"registers-neurons.csv", "registers-plan.json"}) {
+    std::filesystem::remove(output.directory()->path() / name);
+  }
+}
+
 void run_command(const RegistersFlags& flags) {
   const Model model = flags.model.open();
   if (!model.config().is_vision()) {
@@ -107,16 +116,13 @@ void run_command(const RegistersFlags& flags) {
 
   if (const ResultDir* directory = output.directory()) {
     directory->write({});  // creates it
-    // Another run's neurons must not pass for this one's.
-    for (const char* name : {"registers-neurons.csv", "registers-plan.json"}) {
-      std::filesystem::remove(directory->path() / name);
-    }
     write_register_means(directory->path() / "registers.safetensors", result);
   }
   output.deliver(
       registers_json_text(result, hash),
       [&](const std::string& json) { return registers_files(result, json); },
       [&](const TextStyle& style) { return registers_text(result, style); });
+  remove_old_neurons(output, result);
 }
 
 }  // namespace
