@@ -8,6 +8,8 @@
 namespace massact {
 namespace {
 
+constexpr std::string_view kTables[] = {"embed.", "pos_embed."};
+
 // [R, d] of learned positions. The sink token has none: its row is zero, the text starts after it.
 void fill_positions(const Model& model, std::span<const std::int32_t> tokens,
                     std::span<const ops::RowRange> sequences, FloatMatrix positions) {
@@ -79,6 +81,16 @@ void embed(const Model& model, std::span<const std::int32_t> tokens,
   fill_positions(model, tokens, sequences, positions);
   if (sites.wants(SiteKind::pos_embed)) sites.visit(SiteKind::pos_embed, positions);
   ops::add(hidden, positions, hidden, threads);
+}
+
+void release_embedding(const Model& model) {
+  for (const auto table : kTables) model.weights().release(table);
+}
+
+std::uint64_t embedding_bytes(const Model& model) {
+  std::uint64_t bytes = 0;
+  for (const auto table : kTables) bytes += model.weights().stored_bytes(table);
+  return bytes;
 }
 
 Unembedding Unembedding::pack(const Model& model, ops::Precision precision, Threads& threads) {

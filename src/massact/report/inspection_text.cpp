@@ -94,7 +94,7 @@ std::string cost_text(const Inspection& x, const TextStyle& style) {
   out +=
       field("memory",
             fmt::format("{} at most: packed weights {} ({}), the next layer as stored {}, "
-                        "hidden states {}, workspace {}, the program itself {}",
+                        "hidden states {}, workspace {}, the program itself {}{}",
                         format_bytes(m.total), format_bytes(m.blocks),
                         m.resident ? "all layers stay in memory"
                                    : fmt::format("of {} per layer{}", format_bytes(m.block),
@@ -102,7 +102,11 @@ std::string cost_text(const Inspection& x, const TextStyle& style) {
                                                                      " for the experts in use"
                                                                : ""),
                         format_bytes(m.source), format_bytes(m.hidden), format_bytes(m.workspace),
-                        format_bytes(m.program)),
+                        format_bytes(m.program),
+                        m.embedding > m.blocks + m.source
+                            ? "; before there are packed weights, the embedding as stored " +
+                                  format_bytes(m.embedding)
+                            : ""),
             style);
   out += field("passes", fmt::format("{} over the weights", m.passes()), style);
   out += field(

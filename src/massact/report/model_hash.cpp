@@ -73,7 +73,10 @@ std::string hash_of(const Model& model) {
     hash.add(tensor.name);
     hash.add(tensor.encoding);
     hash.add(tensor.shape.to_string());
-    if (is_floating(tensor.type)) add_samples(hash, source, tensor);
+    if (!is_floating(tensor.type)) continue;
+    add_samples(hash, source, tensor);
+    // Around each sample the system maps up to 2 MiB.
+    source.release(tensor.name);
   }
   return fmt::format("{:016x}", hash.value());
 }

@@ -240,6 +240,7 @@ void Execution::embed_stream(int stream) {
     embed_batch(batch, rows, sites);
     require_finite(rows, plan_, {SiteKind::embed, -1}, stream, batch, threads_);
   }
+  release_embedding(model_);
 }
 
 void Execution::embed_batch(const Batch& batch, FloatMatrix hidden, SiteVisitor& sites) {

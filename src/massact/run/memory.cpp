@@ -136,12 +136,14 @@ MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
                                   plan.batch_rows / longest, request.threads, request.precision);
   }
   plan.source = largest_source(weights, config);
-  // Blocks are gone before the unembedding is packed.
+  plan.embedding = embedding_bytes(model);
+  // The embedding is released before there are blocks, and they before the unembedding is packed.
   const char* last = config.tied_embeddings ? "embed." : "unembed.";
   const std::uint64_t end = request.logits ? plan.unembedding + weights.stored_bytes(last) : 0;
   plan.program = kProgramBytes + request.kept;
   const std::uint64_t other = plan.program + plan.workspace;
-  const std::uint64_t fixed = std::max(plan.blocks + plan.source, end) + other;
+  const std::uint64_t fixed =
+      std::max({plan.blocks + plan.source, end, plan.embedding}) + other;
   const std::uint64_t smallest = fixed + hidden_bytes(config, longest, request.streams);
   if (smallest > budget) {
     fail_usage("--memory", "expected at least {} for this model and all that it reads, got {}",
@@ -152,7 +154,8 @@ MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
   plan.total = fixed + plan.hidden;
   const std::uint64_t all_blocks =
       (plan.block + plan.experts) * static_cast<std::uint64_t>(request.blocks_run);
-  const std::uint64_t everything = all_blocks + std::max(plan.source, end) + other + plan.hidden;
+  const std::uint64_t everything =
+      all_blocks + std::max({plan.source, end, plan.embedding}) + other + plan.hidden;
   if (plan.passes() > 1 && everything <= budget) {
     plan.resident = true;
     plan.blocks = all_blocks;
