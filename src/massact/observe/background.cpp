@@ -9,28 +9,25 @@ namespace {
 
 constexpr std::int64_t kRowsPerBlock = 64;
 
-Column read_column(std::span<float> column, std::int32_t dimension) {
+Column read_column(std::span<const float> column, std::int32_t dimension) {
   Column result;
   const auto peak = std::max_element(column.begin(), column.end(),
                                      [](float a, float b) { return std::abs(a) < std::abs(b); });
   result.peak = {std::bit_cast<std::uint32_t>(std::abs(*peak)),
                  static_cast<std::int32_t>(peak - column.begin()), dimension, *peak};
-  for (float& x : column) x = std::abs(x);
   result.median = OtherMedian(column);
   return result;
 }
 
 }  // namespace
 
-OtherMedian::OtherMedian(std::span<float> magnitudes) : count_(magnitudes.size()) {
-  if (count_ < 2) return;
-  const auto middle = magnitudes.begin() + static_cast<std::ptrdiff_t>((count_ - 2) / 2);
-  std::nth_element(magnitudes.begin(), middle, magnitudes.end());
-  at_ = *middle;
-  next_ = *std::min_element(middle + 1, magnitudes.end());
+OtherMedian::OtherMedian(std::span<const float> values) {
+  if (values.size() >= 2) candidates_ = order_statistics(values, (values.size() - 2) / 2);
 }
 
-float OtherMedian::without(float magnitude) const { return magnitude <= at_ ? next_ : at_; }
+float OtherMedian::without(float magnitude) const {
+  return magnitude <= candidates_.at ? candidates_.next : candidates_.at;
+}
 
 std::vector<Column> read_columns(ConstFloatMatrix values, std::span<const std::int32_t> dimensions,
                                  Threads& threads) {
@@ -58,10 +55,8 @@ std::vector<OtherMedian> read_rows(ConstFloatMatrix values, std::span<const std:
   std::vector<OtherMedian> medians(positions.size());
   threads.parallel_for(std::ssize(medians), [&](std::int64_t i, int) {
     const auto slot = static_cast<std::size_t>(i);
-    const float* row = values.row(positions[slot]);
-    std::vector<float> magnitudes(static_cast<std::size_t>(values.cols));
-    std::transform(row, row + values.cols, magnitudes.begin(), [](float x) { return std::abs(x); });
-    medians[slot] = OtherMedian(magnitudes);
+    medians[slot] =
+        OtherMedian(std::span(values.row(positions[slot]), static_cast<std::size_t>(values.cols)));
   });
   return medians;
 }

@@ -11,19 +11,18 @@
 
 namespace massact::observe {
 
-/// The lower median of the magnitudes of a row or column without one of them.
+/// The lower median of |values| of a row or column without one of them.
 class OtherMedian {
  public:
   OtherMedian() = default;
-  /// Reorders `magnitudes`.
-  explicit OtherMedian(std::span<float> magnitudes);
+  /// Of finite values.
+  explicit OtherMedian(std::span<const float> values);
 
   /// Without one value of this magnitude; 0 if it is the only one.
   float without(float magnitude) const;
 
  private:
-  std::size_t count_ = 0;
-  float at_ = 0.0f, next_ = 0.0f;  // the two neighbouring order statistics that it can be
+  OrderStatistics candidates_{};  // zeros if there is no other value
 };
 
 /// One dimension of a hidden state.

@@ -185,6 +185,55 @@ HWY_ATTR void second_pass(ConstFloatMatrix block, std::int64_t first_row, const 
   }
 }
 
+// Calls visit with vectors of the bits of |values|, the last one filled up with zeros.
+template <class Visit>
+HWY_INLINE void for_magnitudes(std::span<const float> values, const Visit& visit) {
+  const hn::ScalableTag<std::int32_t> di;
+  const std::size_t lanes = hn::Lanes(di), n = values.size();
+  const auto mask = hn::Set(di, static_cast<std::int32_t>(kAbsMask));
+  const auto* words = reinterpret_cast<const std::int32_t*>(values.data());
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes) visit(hn::And(hn::LoadU(di, words + i), mask));
+  if (i < n) visit(hn::And(hn::MaskedLoad(hn::FirstN(di, n - i), di, words + i), mask));
+}
+
+// How many magnitudes have more than these bits.
+HWY_INLINE std::size_t count_above(std::span<const float> values, std::int32_t bits) {
+  const hn::ScalableTag<std::int32_t> di;
+  const auto limit = hn::Set(di, bits);
+  auto counts = hn::Zero(di);  // a true lane is minus one
+  for_magnitudes(values, [&](auto x) HWY_ATTR {
+    counts = hn::Sub(counts, hn::VecFromMask(di, hn::Gt(x, limit)));
+  });
+  return static_cast<std::size_t>(hn::GetLane(hn::SumOfLanes(di, counts)));
+}
+
+// Bisects the 31 bits: no data moves, and a pass costs little beside partitioning once.
+HWY_ATTR OrderStatistics order_statistics(std::span<const float> values, std::size_t rank) {
+  const hn::ScalableTag<std::int32_t> di;
+  auto highest = hn::Zero(di);
+  for_magnitudes(values, [&](auto x) HWY_ATTR { highest = hn::Max(highest, x); });
+  std::int32_t low = 0, high = hn::GetLane(hn::MaxOfLanes(di, highest));
+  const std::int32_t largest = high;
+  const std::size_t above = values.size() - rank;  // from this rank on
+  while (low < high) {
+    const std::int32_t middle = low + (high - low) / 2;
+    if (count_above(values, middle) >= above) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  if (count_above(values, low) + 1 < above)
+    return {std::bit_cast<float>(low), std::bit_cast<float>(low)};
+  const auto at = hn::Set(di, low);
+  auto next = hn::Set(di, largest);
+  for_magnitudes(values, [&](auto x) HWY_ATTR {
+    next = hn::Min(next, hn::IfThenElse(hn::Gt(x, at), x, next));
+  });
+  return {std::bit_cast<float>(low), std::bit_cast<float>(hn::GetLane(hn::MinOfLanes(di, next)))};
+}
+
 }  // namespace massact::observe::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -193,6 +242,7 @@ namespace massact::observe {
 
 HWY_EXPORT(first_pass);
 HWY_EXPORT(second_pass);
+HWY_EXPORT(order_statistics);
 
 BlockSums first_pass(ConstFloatMatrix block, FirstPass& pass) {
   return HWY_DYNAMIC_DISPATCH(first_pass)(block, pass);
@@ -201,6 +251,10 @@ BlockSums first_pass(ConstFloatMatrix block, FirstPass& pass) {
 void second_pass(ConstFloatMatrix block, std::int64_t first_row, const SecondPass& pass,
                  std::vector<Scalar>& top, std::uint32_t* refined) {
   HWY_DYNAMIC_DISPATCH(second_pass)(block, first_row, pass, top, refined);
+}
+
+OrderStatistics order_statistics(std::span<const float> values, std::size_t rank) {
+  return HWY_DYNAMIC_DISPATCH(order_statistics)(values, rank);
 }
 
 void PowerSums::merge(const PowerSums& other) {

@@ -82,4 +82,13 @@ struct SecondPass {
 void second_pass(ConstFloatMatrix block, std::int64_t first_row, const SecondPass& pass,
                  std::vector<Scalar>& top, std::uint32_t* refined);
 
+/// Two neighbouring order statistics of |values|.
+struct OrderStatistics {
+  float at, next;
+};
+
+/// Those of rank `rank` and `rank + 1` (from 0, rising) of `values`, which are finite and at least
+/// rank + 2.
+OrderStatistics order_statistics(std::span<const float> values, std::size_t rank);
+
 }  // namespace massact::observe

@@ -74,13 +74,15 @@ void MagnitudePasses::move_histogram(AbsHistogram& pooled, Threads& threads) {
     for (PerWorker& w : workers_) zeros_ += std::exchange(w.histogram[0], 0);
   }
   threads.parallel_for(end_octave_ - first_octave_, [&](std::int64_t i, int) {
-    const std::uint32_t begin = (first_octave_ + static_cast<std::uint32_t>(i)) * kBinsPerOctave;
+    const std::uint32_t octave = first_octave_ + static_cast<std::uint32_t>(i);
+    const std::uint32_t begin = octave * kBinsPerOctave;
     std::uint32_t* sum = counts_.data() + begin;
     std::fill(sum, sum + kBinsPerOctave, 0u);
     for (PerWorker& w : workers_) {
       std::uint32_t* part = w.histogram.get() + begin;
       for (std::uint32_t j = 0; j < kBinsPerOctave; ++j) sum[j] += std::exchange(part[j], 0u);
     }
+    octave_counts_[octave] = std::accumulate(sum, sum + kBinsPerOctave, std::uint64_t{0});
   });
   for (std::uint32_t e = first_octave_; e < end_octave_; ++e) {
     pooled.add_octave(e, counts_.data() + std::size_t{e} * kBinsPerOctave);
@@ -111,9 +113,14 @@ std::vector<MagnitudePasses::Rank> MagnitudePasses::locate(std::uint64_t count) 
     below += in_bin;
   };
   if (zeros_ > 0) visit(0, zeros_);
-  for (std::uint32_t bin = first_octave_ * kBinsPerOctave;
-       next != ranks.end() && bin < end_octave_ * kBinsPerOctave; ++bin) {
-    visit(bin, counts_[bin]);
+  for (std::uint32_t octave = first_octave_; octave < end_octave_; ++octave) {
+    if (next == ranks.end()) break;
+    if (next->rank >= below + octave_counts_[octave]) {
+      below += octave_counts_[octave];
+      continue;
+    }
+    const std::uint32_t end = (octave + 1) * kBinsPerOctave;
+    for (std::uint32_t bin = octave * kBinsPerOctave; bin < end; ++bin) visit(bin, counts_[bin]);
   }
   return ranks;
 }

@@ -66,7 +66,8 @@ class MagnitudePasses {
   std::uint32_t max_bits_ = 0, min_bits_ = 0;
   std::vector<std::uint32_t> counts_;  // [kBins] of the matrix; only these octaves are valid:
   std::uint32_t first_octave_ = 0, end_octave_ = 0;
-  std::uint64_t zeros_ = 0;  // zeros, if octave 0 is not among them
+  std::array<std::uint64_t, kOctaves> octave_counts_{};  // of these octaves
+  std::uint64_t zeros_ = 0;                              // zeros, if octave 0 is not among them
 };
 
 }  // namespace massact::observe

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "massact/base/error.h"
+#include "massact/observe/magnitude_kernels.h"
 #include "unit/observe/synthetic.h"
 
 namespace massact::observe {
@@ -155,6 +156,25 @@ TEST(Magnitudes, KurtosisOfANormalDistributionIsThree) {
   show(magnitudes, hidden, threads);
   EXPECT_NEAR(only(magnitudes).kurtosis(), 3.0, 0.05);
   EXPECT_NEAR(only(magnitudes).median(), 0.6745, 0.01);
+}
+
+TEST(Magnitudes, OrderStatisticsAreThoseOfSorting) {
+  Random random(5);
+  for (std::size_t count = 2; count < 80; ++count) {
+    std::vector<float> values(count), sorted(count);
+    for (float& x : values) {
+      x = random.uniform() < 0.3 ? std::round(2 * static_cast<float>(random.normal()))  // ties, ±0
+                                 : 1e3f * static_cast<float>(random.normal());
+    }
+    std::transform(values.begin(), values.end(), sorted.begin(),
+                   [](float x) { return std::abs(x); });
+    std::sort(sorted.begin(), sorted.end());
+    for (std::size_t rank = 0; rank + 1 < count; ++rank) {
+      const OrderStatistics got = order_statistics(values, rank);
+      ASSERT_EQ(got.at, sorted[rank]) << rank << " of " << count;
+      ASSERT_EQ(got.next, sorted[rank + 1]) << rank << " of " << count;
+    }
+  }
 }
 
 TEST(Magnitudes, BackgroundsAreTheMediansOfTheOthers) {
