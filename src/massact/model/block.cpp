@@ -14,6 +14,12 @@
 namespace massact {
 namespace {
 
+constexpr WeightStack kQkv = {"attn.W_Q", "attn.W_K", "attn.W_V"};
+constexpr WeightStack kAttentionOut = {"attn.W_O"};
+constexpr WeightStack kGatedMlpIn = {"mlp.W_gate", "mlp.W_in"};
+constexpr WeightStack kMlpIn = {"mlp.W_in"};
+constexpr WeightStack kMlpOut = {"mlp.W_out"};
+
 std::vector<float> concatenate(const BoundWeights& weights, const std::string& block,
                                std::initializer_list<const char*> names) {
   std::vector<float> all;
@@ -155,7 +161,7 @@ Block Block::pack(const Model& model, int index, ops::Precision precision, Threa
   const ModelConfig& config = model.config();
   const BoundWeights& weights = model.weights();
   const std::string name = "blocks." + std::to_string(index) + ".";
-  const auto pack = [&](std::initializer_list<const char*> names) {
+  const auto pack = [&](WeightStack names) {
     return pack_weights(weights, name, names, precision, threads);
   };
   block.index_ = index;
@@ -165,15 +171,15 @@ Block Block::pack(const Model& model, int index, ops::Precision precision, Threa
   block.ln2_post_ = NormWeights::read(weights, name + "ln2_post");
   block.q_norm_ = read_head_norms(config, weights, name + "attn.q_norm", config.heads);
   block.k_norm_ = read_head_norms(config, weights, name + "attn.k_norm", config.kv_heads);
-  block.qkv_ = pack({"attn.W_Q", "attn.W_K", "attn.W_V"});
-  block.attn_out_ = pack({"attn.W_O"});
+  block.qkv_ = pack(kQkv);
+  block.attn_out_ = pack(kAttentionOut);
   if (config.moe.in_block(index)) {
     require(config.order == BlockOrder::sequential, config.name,
             "expected experts in sequential blocks only, got a parallel one");
     block.moe_ = std::make_shared<const MoeMlp>(model, index, precision, threads);
   } else {
-    block.mlp_in_ = config.gated_mlp ? pack({"mlp.W_gate", "mlp.W_in"}) : pack({"mlp.W_in"});
-    block.mlp_out_ = pack({"mlp.W_out"});
+    block.mlp_in_ = pack(config.gated_mlp ? kGatedMlpIn : kMlpIn);
+    block.mlp_out_ = pack(kMlpOut);
   }
   block.qkv_bias_ = qkv_bias(config, weights, name);
   block.attn_out_bias_ = weights.vector(name + "attn.b_O");
@@ -208,6 +214,15 @@ std::uint64_t Block::packed_bytes(const ModelConfig& config, ops::Precision prec
   if (config.moe.experts == 0) return attention + mlp;
   const std::uint64_t router = MoeMlp::base_bytes(config, precision);
   return attention + (config.moe.is_mixed() ? std::max(mlp, router) : router);
+}
+
+std::uint64_t Block::source_bytes(const Model& model, int index) {
+  const std::string name = "blocks." + std::to_string(index) + ".";
+  std::uint64_t largest = MoeMlp::source_bytes(model, index);
+  for (const WeightStack names : {kQkv, kAttentionOut, kGatedMlpIn, kMlpOut}) {
+    largest = std::max(largest, stored_bytes(model.weights(), name, names));
+  }
+  return largest;
 }
 
 ops::AttentionOptions Block::attention_options() const {

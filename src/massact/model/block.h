@@ -32,6 +32,8 @@ class Block {
 
   /// Bytes of a packed block of this architecture, without experts that no token was sent to yet.
   static std::uint64_t packed_bytes(const ModelConfig& config, ops::Precision precision);
+  /// Bytes as stored of what `pack` reads at a time, at most: the weights of one product.
+  static std::uint64_t source_bytes(const Model& model, int index);
 
  private:
   struct Input;  // what a product reads

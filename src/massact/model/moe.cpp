@@ -197,6 +197,17 @@ std::uint64_t MoeMlp::expert_bytes(const ModelConfig& config, ops::Precision pre
   return static_cast<std::uint64_t>(3 * config.width * config.moe.size * ops::bytes_of(precision));
 }
 
+std::uint64_t MoeMlp::source_bytes(const Model& model, int index) {
+  const std::int64_t experts = model.config().moe.experts;
+  if (experts == 0) return 0;
+  const BoundWeights& weights = model.weights();
+  const std::string block = "blocks." + std::to_string(index) + ".mlp.";
+  const std::uint64_t routed = weights.stored_bytes("experts." + std::to_string(index) + ".");
+  return std::max({stored_bytes(weights, block, {"W_router"}),
+                   stored_bytes(weights, block, {"shared.W_gate", "shared.W_in"}),
+                   routed / static_cast<std::uint64_t>(experts)});
+}
+
 std::uint64_t MoeMlp::workspace_bytes(const ModelConfig& config, std::int64_t rows) {
   // Rows gathered for an expert, its output, the routing weights.
   return static_cast<std::uint64_t>(4 * rows * (2 * config.width + config.moe.experts));

@@ -1,10 +1,11 @@
 #include "massact/model/pack_weights.h"
 
+#include <set>
+
 namespace massact {
 
 ops::PackedMatrix pack_weights(const BoundWeights& weights, const std::string& prefix,
-                               std::initializer_list<const char*> names, ops::Precision precision,
-                               Threads& threads) {
+                               WeightStack names, ops::Precision precision, Threads& threads) {
   std::vector<BoundWeights::Matrix> matrices;
   std::vector<ops::WeightSlice> slices;
   for (const char* name : names) {
@@ -12,7 +13,22 @@ ops::PackedMatrix pack_weights(const BoundWeights& weights, const std::string& p
     const auto& parts = matrices.back().slices;
     slices.insert(slices.end(), parts.begin(), parts.end());
   }
-  return ops::PackedMatrix::pack(slices, precision, threads);
+  auto packed = ops::PackedMatrix::pack(slices, precision, threads);
+  for (const char* name : names) weights.release(prefix + name);
+  return packed;
+}
+
+std::uint64_t stored_bytes(const BoundWeights& weights, const std::string& prefix,
+                           WeightStack names) {
+  std::set<std::string> sources;  // parts of a fused tensor have the same one
+  for (const char* name : names) {
+    for (const auto& found : weights.names(prefix + name)) {
+      sources.insert(weights.source_name(found));
+    }
+  }
+  std::uint64_t bytes = 0;
+  for (const auto& source : sources) bytes += weights.source().info(source).bytes;
+  return bytes;
 }
 
 }  // namespace massact

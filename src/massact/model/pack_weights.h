@@ -9,9 +9,16 @@
 
 namespace massact {
 
-/// The weights `prefix` + name ("blocks.3." + "attn.W_Q"), stacked along their outputs.
+/// Names of weights that one product reads, stacked along their outputs.
+using WeightStack = std::initializer_list<const char*>;
+
+/// The weights `prefix` + name ("blocks.3." + "attn.W_Q"), stacked along their outputs. Their pages
+/// of the file are released: a block's weights are never in memory twice as a whole.
 ops::PackedMatrix pack_weights(const BoundWeights& weights, const std::string& prefix,
-                               std::initializer_list<const char*> names, ops::Precision precision,
-                               Threads& threads);
+                               WeightStack names, ops::Precision precision, Threads& threads);
+
+/// Bytes of those weights as they are stored; weights that the model lacks count nothing.
+std::uint64_t stored_bytes(const BoundWeights& weights, const std::string& prefix,
+                           WeightStack names);
 
 }  // namespace massact

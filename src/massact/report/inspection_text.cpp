@@ -93,7 +93,7 @@ std::string cost_text(const Inspection& x, const TextStyle& style) {
   out = wrap(out.substr(0, out.size() - 1), style) + "\n";
   out +=
       field("memory",
-            fmt::format("{} at most: packed weights {} ({}), the next layer as stored {}, "
+            fmt::format("{} at most: packed weights {} ({}), {} as stored while they are packed, "
                         "hidden states {}, workspace {}, the program itself {}{}",
                         format_bytes(m.total), format_bytes(m.blocks),
                         m.resident ? "all layers stay in memory"

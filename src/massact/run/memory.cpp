@@ -68,18 +68,13 @@ std::uint64_t expert_count(const ModelConfig& config, std::int64_t rows, std::in
                                         : std::min(moe.experts, rows * moe.per_token * streams));
 }
 
-// The largest block as it is stored, with one of its experts: they are packed one by one.
-std::uint64_t largest_source(const BoundWeights& weights, const ModelConfig& config) {
+// What is packed at a time, as it is stored.
+std::uint64_t largest_source(const Model& model) {
   std::uint64_t largest = 0;
-  for (std::int64_t block = 0; block < config.layers; ++block) {
-    largest = std::max(largest, weights.stored_bytes(fmt::format("blocks.{}.", block)));
+  for (int block = 0; block < model.config().layers; ++block) {
+    largest = std::max(largest, Block::source_bytes(model, block));
   }
-  if (config.moe.experts == 0) return largest;
-  std::uint64_t experts = 0;
-  for (std::int64_t block = 0; block < config.layers && experts == 0; ++block) {
-    experts = weights.stored_bytes(fmt::format("experts.{}.", block));
-  }
-  return largest + experts / static_cast<std::uint64_t>(config.moe.experts);
+  return largest;
 }
 
 }  // namespace
@@ -135,15 +130,14 @@ MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
         ImageEmbedding::bytes_for(config, request.images->height(), request.images->width(),
                                   plan.batch_rows / longest, request.threads, request.precision);
   }
-  plan.source = largest_source(weights, config);
+  plan.source = largest_source(model);
   plan.embedding = embedding_bytes(model);
   // The embedding is released before there are blocks, and they before the unembedding is packed.
   const char* last = config.tied_embeddings ? "embed." : "unembed.";
   const std::uint64_t end = request.logits ? plan.unembedding + weights.stored_bytes(last) : 0;
   plan.program = kProgramBytes + request.kept;
   const std::uint64_t other = plan.program + plan.workspace;
-  const std::uint64_t fixed =
-      std::max({plan.blocks + plan.source, end, plan.embedding}) + other;
+  const std::uint64_t fixed = std::max({plan.blocks + plan.source, end, plan.embedding}) + other;
   const std::uint64_t smallest = fixed + hidden_bytes(config, longest, request.streams);
   if (smallest > budget) {
     fail_usage("--memory", "expected at least {} for this model and all that it reads, got {}",

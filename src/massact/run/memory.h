@@ -18,7 +18,7 @@ struct MemoryPlan {
   std::uint64_t blocks = 0;   ///< all blocks held at the same time
   bool resident = false;      ///< all blocks stay in memory between passes
   std::uint64_t unembedding = 0;
-  std::uint64_t source = 0;     ///< one block as it is stored, while it is being packed
+  std::uint64_t source = 0;     ///< weights as they are stored, while they are being packed
   std::uint64_t embedding = 0;  ///< as it is stored: read before there are blocks
   std::uint64_t hidden = 0;     ///< hidden states of all streams of the largest pass
   std::uint64_t workspace = 0;  ///< activations inside a block
