@@ -98,7 +98,7 @@ TEST(Moe, MemoryCountsTheExpertsThatTokensMayNeed) {
   EXPECT_EQ(plan_for(1).experts, 2 * one);
   EXPECT_EQ(plan_for(2).experts, 4 * one);
   EXPECT_EQ(plan_for(17).experts, 5 * one);  // it has no more
-  EXPECT_EQ(plan_for(17).blocks, 2 * plan_for(17).block + 5 * one);
+  EXPECT_EQ(plan_for(17).blocks, plan_for(17).block + 5 * one);
 }
 
 // Sends every token to one expert, with weight 1.

@@ -81,7 +81,8 @@ TEST_P(WeightsHeld, AreThoseOfOneProductOrTheEmbedding) {
 
 INSTANTIATE_TEST_SUITE_P(Models, WeightsHeld,
                          testing::Values("llama-gqa-tied", "gpt2", "phi3-window", "falcon-40b",
-                                         "bloom", "qwen3", "opt", "mixtral", "qwen2-moe"),
+                                         "bloom", "qwen3", "opt", "mixtral", "qwen2-moe",
+                                         "llama-gptq", "llama-fp8"),
                          [](const auto& model) {
                            std::string name = model.param;
                            std::replace(name.begin(), name.end(), '-', '_');

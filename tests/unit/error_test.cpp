@@ -33,6 +33,13 @@ TEST(Units, ParseAndFormat) {
     EXPECT_THROW(parse_bytes(bad, "--memory"), UsageError) << bad;
   }
   EXPECT_EQ(format_bytes(1536), "1.5 KiB");
+  EXPECT_EQ(format_bytes_up(1536), "1.5 KiB");
+  EXPECT_EQ(format_bytes_up(7), "7 B");
+  for (std::uint64_t bytes = 1000; bytes < std::uint64_t{1} << 50; bytes += bytes / 7 + 1) {
+    const std::uint64_t said = parse_bytes(format_bytes_up(bytes), "bytes");
+    EXPECT_GE(said, bytes);
+    EXPECT_LE(static_cast<double>(said), 1.02 * static_cast<double>(bytes));
+  }
   EXPECT_EQ(format_seconds(75.3), "1m15s");
   EXPECT_EQ(format_count(1234567), "1,234,567");
   EXPECT_EQ(format_count(999), "999");

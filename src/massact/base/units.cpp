@@ -6,20 +6,40 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <utility>
 
 #include "massact/base/error.h"
 
 namespace massact {
 
-std::string format_bytes(std::uint64_t bytes) {
-  static constexpr std::array<const char*, 6> kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+namespace {
+
+constexpr std::array<const char*, 6> kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+
+// The number of a unit, and the unit.
+std::pair<double, std::size_t> in_units(std::uint64_t bytes) {
   auto value = static_cast<double>(bytes);
   std::size_t unit = 0;
   while (value >= 1000 && unit + 1 < kUnits.size()) {
     value /= 1024;
     ++unit;
   }
+  return {value, unit};
+}
+
+}  // namespace
+
+std::string format_bytes(std::uint64_t bytes) {
+  const auto [value, unit] = in_units(bytes);
   return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.3g} {}", value, kUnits[unit]);
+}
+
+std::string format_bytes_up(std::uint64_t bytes) {
+  const auto [value, unit] = in_units(bytes);
+  if (unit == 0) return format_bytes(bytes);
+  // Three significant digits.
+  const double scale = value < 10 ? 100 : value < 100 ? 10 : 1;
+  return fmt::format("{:g} {}", std::ceil(value * scale) / scale, kUnits[unit]);
 }
 
 std::uint64_t parse_bytes(std::string_view text, std::string_view where) {

@@ -10,6 +10,9 @@ namespace massact {
 /// 1536 -> "1.5 KiB"; three significant digits, binary units.
 std::string format_bytes(std::uint64_t bytes);
 
+/// The same, rounded up: what it says is at least `bytes`.
+std::string format_bytes_up(std::uint64_t bytes);
+
 /// "3GiB", "512M", "1.5g", "4096" -> bytes. Binary units; throws UsageError naming `where`.
 std::uint64_t parse_bytes(std::string_view text, std::string_view where);
 

@@ -9,10 +9,12 @@
 #include <cstring>
 
 #include "massact/base/error.h"
-#include "massact/io/file_descriptor.h"
 
 namespace massact {
 namespace {
+
+// Of a longer request the system reads only the beginning (its readahead window).
+constexpr std::uint64_t kReadAhead = 128 << 10;
 
 std::uint64_t page_size() {
   static const auto size = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
@@ -21,7 +23,7 @@ std::uint64_t page_size() {
 
 void advise(std::span<const std::byte> bytes, std::uint64_t first, std::uint64_t last, int advice) {
   if (first >= last) return;
-  // madvise wants a writable pointer although these two hints change nothing.
+  // madvise wants a writable pointer although this hint changes nothing.
   ::madvise(const_cast<std::byte*>(bytes.data()) + first, last - first, advice);
 }
 
@@ -30,7 +32,7 @@ void advise(std::span<const std::byte> bytes, std::uint64_t first, std::uint64_t
 std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& path) {
   const std::string name = path.string();
   // Non-blocking: opening a pipe that nobody writes to must not hang.
-  const FileDescriptor file(::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  FileDescriptor file(::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   require(file.get() >= 0, name, "expected a readable file, got: {}", std::strerror(errno));
   struct stat status {};
   require(::fstat(file.get(), &status) == 0, name, "expected a readable file, got: {}",
@@ -43,16 +45,24 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& 
   require(data != MAP_FAILED, name, "expected to map {} bytes, got: {}", size,
           std::strerror(errno));
   return std::shared_ptr<const MappedFile>(
-      new MappedFile(path, {static_cast<const std::byte*>(data), size}));
+      new MappedFile(path, std::move(file), {static_cast<const std::byte*>(data), size}));
 }
 
 MappedFile::~MappedFile() { ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size()); }
 
 void MappedFile::will_need(std::uint64_t offset, std::uint64_t count) const {
-  const std::uint64_t size = bytes_.size();
-  const std::uint64_t first = std::min(offset, size) / page_size() * page_size();
-  advise(bytes_, first, std::min(offset, size) + std::min(count, size - std::min(offset, size)),
-         MADV_WILLNEED);
+  const std::uint64_t size = bytes_.size(), begin = std::min(offset, size);
+  const std::uint64_t end = begin + std::min(count, size - begin);
+  for (std::uint64_t at = begin; at < end; at += kReadAhead) {
+    ::posix_fadvise(file_.get(), static_cast<off_t>(at),
+                    static_cast<off_t>(std::min(kReadAhead, end - at)), POSIX_FADV_WILLNEED);
+  }
+  // Reading a byte of each part waits for it without mapping its pages.
+  for (std::uint64_t at = begin; at < end; at += kReadAhead) {
+    char byte = 0;
+    const auto last = static_cast<off_t>(std::min(at + kReadAhead, end) - 1);
+    if (::pread(file_.get(), &byte, 1, last) != 1) return;
+  }
 }
 
 void MappedFile::release(std::uint64_t offset, std::uint64_t count) const {

@@ -7,6 +7,8 @@
 #include <memory>
 #include <span>
 
+#include "massact/io/file_descriptor.h"
+
 namespace massact {
 
 /// A regular file's bytes, mapped privately and read-only: nothing is read until it is touched.
@@ -24,7 +26,8 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return bytes_; }
   const std::filesystem::path& path() const { return path_; }
 
-  /// Asks the kernel to read bytes [offset, offset + count) ahead. Only a hint; never fails.
+  /// Has bytes [offset, offset + count) read into the system's cache and waits until they are
+  /// there. They take no memory of this process yet. Never fails.
   void will_need(std::uint64_t offset, std::uint64_t count) const;
 
   /// Gives back the memory of the whole pages inside [offset, offset + count); they are read again
@@ -32,10 +35,11 @@ class MappedFile {
   void release(std::uint64_t offset, std::uint64_t count) const;
 
  private:
-  MappedFile(std::filesystem::path path, std::span<const std::byte> bytes)
-      : path_(std::move(path)), bytes_(bytes) {}
+  MappedFile(std::filesystem::path path, FileDescriptor file, std::span<const std::byte> bytes)
+      : path_(std::move(path)), file_(std::move(file)), bytes_(bytes) {}
 
   std::filesystem::path path_;
+  FileDescriptor file_;
   std::span<const std::byte> bytes_;
 };
 

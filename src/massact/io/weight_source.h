@@ -50,8 +50,9 @@ class WeightSource {
   virtual void read(std::string_view name, std::int64_t first, std::int64_t count,
                     float* out) const = 0;
 
-  /// Hints: the tensor is needed soon; it is not needed for now and its memory may go.
+  /// Reads what the tensor is stored in into the system's cache, and waits until it is there.
   virtual void will_need(std::string_view name) const = 0;
+  /// The tensor is not needed for now: its memory may go.
   virtual void release(std::string_view name) const = 0;
 
   /// The tensor's description, or null if there is none of that name.

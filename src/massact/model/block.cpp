@@ -220,7 +220,7 @@ std::uint64_t Block::source_bytes(const Model& model, int index) {
   const std::string name = "blocks." + std::to_string(index) + ".";
   std::uint64_t largest = MoeMlp::source_bytes(model, index);
   for (const WeightStack names : {kQkv, kAttentionOut, kGatedMlpIn, kMlpOut}) {
-    largest = std::max(largest, stored_bytes(model.weights(), name, names));
+    largest = std::max(largest, packing_bytes(model.weights(), name, names));
   }
   return largest;
 }

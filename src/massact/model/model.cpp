@@ -109,13 +109,19 @@ Model open_torch_file(const fs::path& path, const OpenOptions& options, Tower to
                 .notes = std::move(file.notes)});
 }
 
+// A file without a vocabulary says "no_vocab", or "none" as older ones do.
+bool has_tokenizer(const GgufMetadata& metadata) {
+  const auto model = metadata.get_or<std::string>("tokenizer.ggml.model", "none");
+  return model != "none" && model != "no_vocab";
+}
+
 Model open_gguf_model(const fs::path& path, const OpenOptions& options) {
   std::shared_ptr<const GgufSource> source = open_gguf(path);
   const GgufArchitecture architecture = read_gguf_architecture(*source);
   std::shared_ptr<const Tokenizer> tokenizer;
   if (!options.tokenizer.empty()) {
     tokenizer = open_tokenizer(options.tokenizer);
-  } else if (source->metadata().has("tokenizer.ggml.model")) {
+  } else if (has_tokenizer(source->metadata())) {
     tokenizer = open_gguf_tokenizer(path);
   }
   return Model(
@@ -182,7 +188,8 @@ const Tokenizer& Model::tokenizer() const {
 
 bool Model::has_half_weights() const {
   const TensorInfo* info = weights().source().find(weights().source_name("blocks.0.attn.W_O"));
-  return info != nullptr && (!info->viewable || size_of(info->type) == 2);
+  if (info == nullptr) return false;
+  return info->viewable ? size_of(info->type) == 2 : info->encoding != "F32";
 }
 
 Model open_model(const fs::path& path, const OpenOptions& options) {

@@ -203,8 +203,8 @@ std::uint64_t MoeMlp::source_bytes(const Model& model, int index) {
   const BoundWeights& weights = model.weights();
   const std::string block = "blocks." + std::to_string(index) + ".mlp.";
   const std::uint64_t routed = weights.stored_bytes("experts." + std::to_string(index) + ".");
-  return std::max({stored_bytes(weights, block, {"W_router"}),
-                   stored_bytes(weights, block, {"shared.W_gate", "shared.W_in"}),
+  return std::max({packing_bytes(weights, block, {"W_router"}),
+                   packing_bytes(weights, block, {"shared.W_gate", "shared.W_in"}),
                    routed / static_cast<std::uint64_t>(experts)});
 }
 

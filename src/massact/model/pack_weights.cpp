@@ -18,15 +18,16 @@ ops::PackedMatrix pack_weights(const BoundWeights& weights, const std::string& p
   return packed;
 }
 
-std::uint64_t stored_bytes(const BoundWeights& weights, const std::string& prefix,
-                           WeightStack names) {
+std::uint64_t packing_bytes(const BoundWeights& weights, const std::string& prefix,
+                            WeightStack names) {
   std::set<std::string> sources;  // parts of a fused tensor have the same one
+  std::uint64_t bytes = 0;
   for (const char* name : names) {
     for (const auto& found : weights.names(prefix + name)) {
       sources.insert(weights.source_name(found));
+      bytes += weights.decoded_bytes(found);
     }
   }
-  std::uint64_t bytes = 0;
   for (const auto& source : sources) bytes += weights.source().info(source).bytes;
   return bytes;
 }

@@ -17,8 +17,9 @@ using WeightStack = std::initializer_list<const char*>;
 ops::PackedMatrix pack_weights(const BoundWeights& weights, const std::string& prefix,
                                WeightStack names, ops::Precision precision, Threads& threads);
 
-/// Bytes of those weights as they are stored; weights that the model lacks count nothing.
-std::uint64_t stored_bytes(const BoundWeights& weights, const std::string& prefix,
-                           WeightStack names);
+/// Bytes that packing them holds beside the result: as they are stored, and decoded where that is
+/// not done row by row. Weights that the model lacks count nothing.
+std::uint64_t packing_bytes(const BoundWeights& weights, const std::string& prefix,
+                            WeightStack names);
 
 }  // namespace massact

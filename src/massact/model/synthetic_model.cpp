@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstring>
 #include <map>
-#include <mutex>
 #include <random>
 
 #include "massact/base/error.h"
@@ -109,25 +108,18 @@ class SyntheticWeights final : public WeightSource {
     patterns_[kResidual] = pattern(noise, 0.0f, residual);
     patterns_[kNorm] = pattern(noise, 1.0f, 0.0f);
     patterns_[kVector] = pattern(noise, 0.0f, 0.0f);
+    for (const Kind kind : {kMatrix, kResidual, kNorm, kVector}) repeat_pattern(kind);
   }
 
   const std::vector<TensorInfo>& tensors() const override { return tensors_; }
   std::string description() const override { return "synthetic model"; }
-  std::uint64_t file_bytes() const override {
-    std::uint64_t sum = 0;
-    for (const auto& info : tensors_) sum += info.bytes;
-    return sum;
-  }
+  std::uint64_t file_bytes() const override { return 0; }
 
   TensorView view(std::string_view name) const override {
     const TensorInfo& tensor = info(name);
-    const std::lock_guard lock(mutex_);
-    auto& buffer = made_[std::string(name)];
-    if (buffer.size() == 0) {
-      buffer = take_spare(static_cast<std::int64_t>(tensor.bytes));
-      fill(tensor, 0, tensor.shape.element_count(), buffer.data());
-    }
-    return {type_, tensor.shape, buffer.data()};
+    require(tensor.viewable, name, "expected a tensor in memory, got one that is made when read");
+    const auto offset = static_cast<std::size_t>(start_of(tensor)) * size_of(type_);
+    return {type_, tensor.shape, repeated_[kinds_.at(tensor.name)].data() + offset};
   }
 
   void read(std::string_view name, std::int64_t first, std::int64_t count,
@@ -138,20 +130,14 @@ class SyntheticWeights final : public WeightSource {
   }
 
   void will_need(std::string_view) const override {}
-  void release(std::string_view name) const override {
-    const std::lock_guard lock(mutex_);
-    const auto made = made_.find(std::string(name));
-    if (made == made_.end()) return;
-    spare_.emplace(made->second.size(), std::move(made->second));
-    made_.erase(made);
-  }
+  void release(std::string_view) const override {}
 
   /// Writes elements [first, first + count) in the source's type.
   void fill(const TensorInfo& tensor, std::int64_t first, std::int64_t count,
             std::byte* out) const {
     const std::size_t size = size_of(type_);
     const std::vector<std::byte>& values = patterns_[kinds_.at(tensor.name)];
-    const auto start = static_cast<std::int64_t>(std::hash<std::string>{}(tensor.name) % kPeriod);
+    const std::int64_t start = start_of(tensor);
     for (std::int64_t done = 0; done < count;) {
       const std::int64_t at = (start + first + done) % kPeriod;
       const std::int64_t n = std::min(count - done, kPeriod - at);
@@ -176,22 +162,32 @@ class SyntheticWeights final : public WeightSource {
     for (std::int64_t block = 0; block < (per_block ? layers : 1); ++block) {
       TensorInfo info;
       info.name = spec.source_name(prefix, block);
-      info.type = type_;
       info.shape = spec.shape;
-      info.bytes = static_cast<std::uint64_t>(spec.shape.element_count()) * size_of(type_);
       info.encoding = type_ == DType::f32 ? "F32" : "BF16";
+      // A transposed weight cannot be packed row by row as it is made.
+      info.viewable = spec.layout == WeightLayout::in_out;
+      if (info.viewable) info.type = type_;
       kinds_[info.name] = kind_of(spec);
       tensors_.push_back(std::move(info));
     }
   }
 
-  // Memory of a released tensor of the same size: fresh pages would cost more than the values.
-  Buffer<std::byte> take_spare(std::int64_t bytes) const {
-    const auto found = spare_.find(bytes);
-    if (found == spare_.end()) return Buffer<std::byte>(bytes);
-    Buffer<std::byte> buffer = std::move(found->second);
-    spare_.erase(found);
-    return buffer;
+  static std::int64_t start_of(const TensorInfo& tensor) {
+    return static_cast<std::int64_t>(std::hash<std::string>{}(tensor.name) % kPeriod);
+  }
+
+  // Long enough for every viewable tensor of the kind, wherever in the period it starts.
+  void repeat_pattern(Kind kind) {
+    std::int64_t longest = 0;
+    for (const auto& tensor : tensors_) {
+      if (!tensor.viewable || kinds_.at(tensor.name) != kind) continue;
+      longest = std::max(longest, tensor.shape.element_count());
+    }
+    if (longest == 0) return;
+    const std::vector<std::byte>& pattern = patterns_[kind];
+    std::vector<std::byte>& out = repeated_[kind];
+    out.resize(static_cast<std::size_t>(longest + kPeriod) * size_of(type_));
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = pattern[i % pattern.size()];
   }
 
   // One period of values offset + scale * noise, in the source's type.
@@ -210,9 +206,7 @@ class SyntheticWeights final : public WeightSource {
   std::vector<TensorInfo> tensors_;
   std::map<std::string, Kind> kinds_;
   std::array<std::vector<std::byte>, kKinds> patterns_;
-  mutable std::mutex mutex_;
-  mutable std::map<std::string, Buffer<std::byte>> made_;
-  mutable std::multimap<std::int64_t, Buffer<std::byte>> spare_;  // by size
+  std::array<std::vector<std::byte>, kKinds> repeated_;  // what viewable tensors show
 };
 
 struct Synthetic {
@@ -257,11 +251,13 @@ void write_synthetic_model(const SyntheticOptions& options, const std::filesyste
   const Synthetic synthetic = make(options);
   std::filesystem::create_directories(directory);
   std::vector<SafetensorsWriter::Declaration> declared;
+  std::uint64_t total = 0;
   for (const auto& info : synthetic.weights->tensors()) {
-    declared.push_back({info.name, info.type, info.shape});
+    declared.push_back({info.name, options.type, info.shape});
+    total += static_cast<std::uint64_t>(info.shape.element_count()) * size_of(options.type);
   }
   SafetensorsWriter writer(directory / "model.safetensors", declared, {{"format", "pt"}});
-  progress.begin("writing", synthetic.weights->file_bytes(), "bytes");
+  progress.begin("writing", total, "bytes");
   constexpr std::int64_t kChunk = std::int64_t{1} << 24;  // elements
   std::vector<std::byte> chunk(static_cast<std::size_t>(kChunk) * size_of(options.type));
   std::uint64_t done = 0;

@@ -177,35 +177,46 @@ bool BoundWeights::has(std::string_view canonical) const {
 BoundWeights::Matrix BoundWeights::matrix(std::string_view canonical) const {
   const Binding& binding = at(canonical);
   const bool transposed = binding.spec.layout == WeightLayout::in_out;
-  const TensorInfo& info = source_->info(binding.source);
   const Shape shape = as_matrix(expert_shape(binding.spec), binding.source);
   const std::int64_t count = shape.element_count(binding.source);
   const std::int64_t first = std::max<std::int64_t>(binding.spec.expert, 0) * count;
   Matrix matrix;
   TensorView view{DType::f32, shape, nullptr};
-  if (info.viewable) {
+  if (source_->info(binding.source).viewable) {
     const TensorView whole = source_->view(binding.source);
     view.type = whole.type;
     view.data = whole.data + static_cast<std::size_t>(first) * size_of(whole.type);
-  } else {
+  } else if (transposed) {
     matrix.decoded = Buffer<float>(count);
     source_->read(binding.source, first, count, matrix.decoded.data());
     view.data = reinterpret_cast<const std::byte*>(matrix.decoded.data());
   }
   const ops::WeightSlice all = ops::whole(view, transposed);
-  const FusedPart& part = binding.spec.part;
-  if (part.is_whole()) {
-    matrix.slices = {all};
-    return matrix;
-  }
+  FusedPart part = binding.spec.part;
+  if (part.is_whole()) part = {.first = 0, .count = all.out, .period = 0, .runs = 1};
   for (std::int64_t run = 0; run < part.runs; ++run) {
+    const std::int64_t begin = (part.first + run * part.period) * all.out_stride;
     ops::WeightSlice slice = all;
-    const std::int64_t begin = part.first + run * part.period;
-    slice.data += static_cast<std::size_t>(begin * all.out_stride) * size_of(all.type);
     slice.out = part.count;
-    matrix.slices.push_back(slice);
+    if (view.data != nullptr) {
+      slice.data += static_cast<std::size_t>(begin) * size_of(all.type);
+    } else {
+      slice.read = [source = source_, name = binding.source, begin = first + begin](
+                       std::int64_t at, std::int64_t n, float* out) {
+        source->read(name, begin + at, n, out);
+      };
+    }
+    matrix.slices.push_back(std::move(slice));
   }
   return matrix;
+}
+
+std::uint64_t BoundWeights::decoded_bytes(std::string_view canonical) const {
+  const Binding& binding = at(canonical);
+  if (binding.spec.layout != WeightLayout::in_out) return 0;
+  if (source_->info(binding.source).viewable) return 0;
+  return static_cast<std::uint64_t>(expert_shape(binding.spec).element_count(binding.source)) *
+         sizeof(float);
 }
 
 std::vector<float> BoundWeights::vector(std::string_view canonical) const {

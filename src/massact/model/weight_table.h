@@ -77,9 +77,11 @@ class BoundWeights {
   /// A weight as `ops::PackedMatrix::pack` takes it.
   struct Matrix {
     std::vector<ops::WeightSlice> slices;  ///< to be stacked along their outputs
-    Buffer<float> decoded;  ///< what `slices` point into, if the file's encoding is quantised
+    Buffer<float> decoded;                 ///< what `slices` point into, if decoded as a whole
   };
   Matrix matrix(std::string_view canonical) const;
+  /// Bytes of `matrix`'s decoded copy: a weight that the file holds encoded and transposed has one.
+  std::uint64_t decoded_bytes(std::string_view canonical) const;
 
   /// A vector weight (norm, bias, …) in f32; empty if it is not in the table.
   std::vector<float> vector(std::string_view canonical) const;
@@ -96,7 +98,7 @@ class BoundWeights {
   /// Bytes in the file of all weights that begin with `prefix` (fused tensors once).
   std::uint64_t stored_bytes(std::string_view prefix) const;
 
-  /// Hints for the file's pages of all weights that begin with `prefix`.
+  /// WeightSource's, for all weights that begin with `prefix`.
   void will_need(std::string_view prefix) const;
   void release(std::string_view prefix) const;
 

@@ -16,6 +16,10 @@ float element(const ops::WeightSlice& slice, std::int64_t index) {
 std::vector<float> line_of(const ops::WeightSlice& slice, std::int64_t output) {
   std::vector<float> line(static_cast<std::size_t>(slice.in));
   const std::int64_t first = output * slice.out_stride;
+  if (slice.read) {
+    slice.read(output * slice.in, slice.in, line.data());
+    return line;
+  }
   if (slice.in_stride == 1) {
     const TensorView row{slice.type, Shape({slice.in}),
                          slice.data + static_cast<std::size_t>(first) * size_of(slice.type)};

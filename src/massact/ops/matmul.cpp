@@ -14,8 +14,8 @@ WeightSlice whole(const TensorView& view, bool transposed) {
   require(view.shape.rank() == 2, "weight", "expected a matrix, got shape {}",
           view.shape.to_string());
   const std::int64_t rows = view.shape[0], cols = view.shape[1];
-  if (transposed) return {view.type, view.data, cols, rows, 1, cols};
-  return {view.type, view.data, rows, cols, cols, 1};
+  if (transposed) return {view.type, view.data, cols, rows, 1, cols, {}};
+  return {view.type, view.data, rows, cols, cols, 1, {}};
 }
 
 PackedMatrix PackedMatrix::pack(std::span<const WeightSlice> slices, Precision precision,
@@ -25,7 +25,8 @@ PackedMatrix PackedMatrix::pack(std::span<const WeightSlice> slices, Precision p
   packed.k_ = slices.front().in;
   packed.precision_ = precision;
   for (const WeightSlice& slice : slices) {
-    require(slice.out > 0 && slice.in > 0 && slice.data != nullptr, "weight",
+    const bool has_values = slice.data != nullptr || slice.read;
+    require(slice.out > 0 && slice.in > 0 && has_values, "weight",
             "expected a non-empty slice, got [{}, {}]", slice.out, slice.in);
     require(slice.in == packed.k_, "weight", "expected slices with {} inputs, got {}", packed.k_,
             slice.in);

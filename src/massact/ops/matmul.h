@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -27,6 +28,9 @@ struct WeightSlice {
   std::int64_t in = 0;
   std::int64_t out_stride = 0;
   std::int64_t in_stride = 1;
+  /// Instead of `data`, for what a file holds in an encoding of its own: writes elements
+  /// [first, first + count) of the slice, row after row, as f32. Thread-safe.
+  std::function<void(std::int64_t first, std::int64_t count, float* out)> read{};
 };
 
 /// A slice that is the whole [out, in] tensor, or with `transposed` the whole [in, out] tensor.
@@ -37,8 +41,8 @@ class PackedMatrix {
  public:
   PackedMatrix() = default;
 
-  /// Stacks `slices` (equal `in`) along their outputs. Reads the file's memory once; f32 weights
-  /// asked for in bf16 are rounded to nearest even.
+  /// Stacks `slices` (equal `in`) along their outputs. Reads the file's memory once, or decodes it
+  /// a few rows at a time; f32 weights asked for in bf16 are rounded to nearest even.
   static PackedMatrix pack(std::span<const WeightSlice> slices, Precision precision,
                            Threads& threads);
 

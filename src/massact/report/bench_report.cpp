@@ -31,8 +31,8 @@ std::string bench_text(const BenchResult& result) {
     text += share_line(name_of(static_cast<Stage>(stage)), run.times[static_cast<Stage>(stage)],
                        run.seconds);
   }
+  text += share_line("packing weights", run.seconds_packing, run.seconds);
   text += share_line("waiting for weights", run.seconds_waiting, run.seconds);
-  text += fmt::format("  ({:.3f} s of packing beside that)\n", run.seconds_packing);
   text += fmt::format("peak RSS {} (predicted {})\n", format_bytes(run.peak_resident),
                       format_bytes(result.predicted_resident));
   return text;
@@ -44,8 +44,8 @@ nlohmann::ordered_json bench_to_json(const BenchResult& result) {
     const auto which = static_cast<Stage>(stage);
     seconds[std::string(name_of(which))] = result.run.times[which];
   }
-  seconds["waiting for weights"] = result.run.seconds_waiting;
   seconds["packing"] = result.run.seconds_packing;
+  seconds["waiting for weights"] = result.run.seconds_waiting;
   return {{"model", result.model},
           {"layers", result.layers},
           {"sequences", result.run.sequences},

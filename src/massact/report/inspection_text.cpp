@@ -103,7 +103,7 @@ std::string cost_text(const Inspection& x, const TextStyle& style) {
                                                                : ""),
                         format_bytes(m.source), format_bytes(m.hidden), format_bytes(m.workspace),
                         format_bytes(m.program),
-                        m.embedding > m.blocks + m.source
+                        m.embedding > m.blocks + m.source + m.workspace
                             ? "; before there are packed weights, the embedding as stored " +
                                   format_bytes(m.embedding)
                             : ""),

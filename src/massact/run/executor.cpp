@@ -175,8 +175,8 @@ RunReport Execution::run() {
   report.seconds_waiting = loader.seconds_waited();
   report.seconds_packing = loader.seconds_packed();
   report.times = workspace_.times;
-  // What is neither waiting nor one of the timed stages is memory-bound small work.
-  double timed = report.seconds_waiting;
+  // What is neither waiting, packing nor one of the timed stages is memory-bound small work.
+  double timed = report.seconds_waiting + report.seconds_packing;
   for (const double seconds : report.times.seconds) timed += seconds;
   report.times[Stage::elementwise] = std::max(0.0, report.seconds - timed);
   report.peak_resident = peak_resident_bytes();
@@ -391,6 +391,17 @@ void Execution::require_everything_fired() const {
   }
 }
 
+// What does not depend on what the plan watches and edits.
+MemoryRequest request_for(const Plan& plan, const RunOptions& options) {
+  return {.lengths = {},
+          .attention_sums = plan.watches_attention(),
+          .precision = effective_precision(plan.model(), options.precision),
+          .budget = options.memory,
+          .kept = options.kept,
+          .images = plan.images(),
+          .threads = options.threads > 0 ? options.threads : available_cpus()};
+}
+
 }  // namespace
 
 ops::Precision effective_precision(const Model& model, std::optional<ops::Precision> wanted) {
@@ -403,17 +414,22 @@ MemoryPlan plan_memory(const Plan& plan, const RunOptions& options) {
   auto lengths = plan.lengths();
   for (std::int64_t& length : lengths) length += plan.most_added_tokens();
   const auto [last_block, needs_end] = plan.extent();
-  return plan_memory(plan.model(),
-                     {.lengths = lengths,
-                      .streams = static_cast<std::int64_t>(plan.streams().size()),
-                      .logits = needs_end,
-                      .attention_sums = plan.watches_attention(),
-                      .blocks_run = last_block + 1,
-                      .precision = effective_precision(plan.model(), options.precision),
-                      .budget = options.memory,
-                      .kept = options.kept,
-                      .images = plan.images(),
-                      .threads = options.threads > 0 ? options.threads : available_cpus()});
+  MemoryRequest request = request_for(plan, options);
+  request.lengths = lengths;
+  request.streams = static_cast<std::int64_t>(plan.streams().size());
+  request.logits = needs_end;
+  request.blocks_run = last_block + 1;
+  return plan_memory(plan.model(), request);
+}
+
+void require_memory(const Plan& plan, std::int64_t streams, const RunOptions& options) {
+  const auto lengths = plan.lengths();
+  MemoryRequest request = request_for(plan, options);
+  request.lengths = lengths;
+  request.streams = streams;
+  request.logits = true;
+  request.blocks_run = plan.model().config().layers;
+  plan_memory(plan.model(), request);
 }
 
 RunReport run(Plan& plan, const RunOptions& options, Progress& progress) {

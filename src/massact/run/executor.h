@@ -31,8 +31,8 @@ struct RunReport {
   std::int64_t tokens = 0;
   MemoryPlan memory;
   double seconds = 0;
-  double seconds_waiting = 0;  ///< for weights
-  double seconds_packing = 0;  ///< of the background thread, mostly beside the computing
+  double seconds_waiting = 0;  ///< for the file, before weights could be packed
+  double seconds_packing = 0;  ///< of weights
   StageTimes times;            ///< the rest of `seconds`, by stage
   std::uint64_t peak_resident = 0;
   std::vector<std::string> notes;  ///< for people: slower paths that sites made necessary
@@ -43,6 +43,10 @@ ops::Precision effective_precision(const Model& model, std::optional<ops::Precis
 
 /// The plan's memory needs, without running it.
 MemoryPlan plan_memory(const Plan& plan, const RunOptions& options);
+
+/// Throws what `run` would throw for too small a budget if the plan had `streams` streams and their
+/// logits were read: for the last of several runs, to be told before the first.
+void require_memory(const Plan& plan, std::int64_t streams, const RunOptions& options);
 
 /// Runs the plan. Throws Error for values that are not finite (naming layer, sequence, position and
 /// dimension), for observers and edits that never fired, and Interrupted after

@@ -20,7 +20,11 @@ namespace {
 constexpr std::int64_t kBatchRows = 2048;
 
 // What a run takes beside the plan's items, measured on small models (docs/performance.md).
-constexpr std::uint64_t kProgramBytes = std::uint64_t{40} << 20;
+constexpr std::uint64_t kProgramBytes = std::uint64_t{26} << 20;
+constexpr std::uint64_t kImageReaderBytes = std::uint64_t{8} << 20;
+
+// Around a row of a mapped table the system maps some pages more: up to a huge page, mostly less.
+constexpr std::uint64_t kMappedPerRow = std::uint64_t{256} << 10;
 
 constexpr std::int64_t kLogitsValues = std::int64_t{16} << 20;
 
@@ -108,10 +112,7 @@ MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
   plan.block = Block::packed_bytes(config, request.precision);
   plan.experts = expert_count(config, all_rows, request.streams) *
                  MoeMlp::expert_bytes(config, request.precision);
-  // Only the block that runs has experts: which ones the next one needs is not known yet.
-  plan.blocks =
-      plan.block * static_cast<std::uint64_t>(std::min<std::int64_t>(request.blocks_run, 2)) +
-      plan.experts;
+  plan.blocks = request.blocks_run > 0 ? plan.block + plan.experts : 0;
   plan.batch_rows = std::min(std::max(kBatchRows, longest), all_rows);
   plan.workspace = Workspace::bytes_for(config, plan.batch_rows);
   if (request.attention_sums) plan.workspace += Workspace::sums_bytes_for(config, plan.batch_rows);
@@ -131,25 +132,28 @@ MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
                                   plan.batch_rows / longest, request.threads, request.precision);
   }
   plan.source = largest_source(model);
-  plan.embedding = embedding_bytes(model);
-  // The embedding is released before there are blocks, and they before the unembedding is packed.
+  plan.embedding =
+      std::min(embedding_bytes(model), static_cast<std::uint64_t>(all_rows) * kMappedPerRow);
+  // Blocks are gone before the unembedding is packed.
   const char* last = config.tied_embeddings ? "embed." : "unembed.";
   const std::uint64_t end = request.logits ? plan.unembedding + weights.stored_bytes(last) : 0;
-  plan.program = kProgramBytes + request.kept;
-  const std::uint64_t other = plan.program + plan.workspace;
-  const std::uint64_t fixed = std::max({plan.blocks + plan.source, end, plan.embedding}) + other;
+  plan.program = kProgramBytes + request.kept + (request.images != nullptr ? kImageReaderBytes : 0);
+  // The embedding is released before there are blocks and what they need.
+  const auto fullest = [&](std::uint64_t weights_held) {
+    return plan.program + std::max(plan.embedding, weights_held + plan.workspace);
+  };
+  const std::uint64_t fixed = fullest(std::max(plan.blocks + plan.source, end));
   const std::uint64_t smallest = fixed + hidden_bytes(config, longest, request.streams);
   if (smallest > budget) {
     fail_usage("--memory", "expected at least {} for this model and all that it reads, got {}",
-               format_bytes(smallest), format_bytes(budget));
+               format_bytes_up(smallest), format_bytes(budget));
   }
   plan.pass_begins = split_passes(config, request, budget - fixed);
   plan.hidden = hidden_bytes(config, rows_of_largest_pass(plan, request.lengths), request.streams);
   plan.total = fixed + plan.hidden;
   const std::uint64_t all_blocks =
       (plan.block + plan.experts) * static_cast<std::uint64_t>(request.blocks_run);
-  const std::uint64_t everything =
-      all_blocks + std::max({plan.source, end, plan.embedding}) + other + plan.hidden;
+  const std::uint64_t everything = fullest(all_blocks + std::max(plan.source, end)) + plan.hidden;
   if (plan.passes() > 1 && everything <= budget) {
     plan.resident = true;
     plan.blocks = all_blocks;

@@ -239,6 +239,30 @@ TEST(PackedMatrixTest, StacksSlicesOfAnyTypeAndDirection) {
   }
 }
 
+TEST(PackedMatrixTest, DecodedWeightsAreThoseInMemory) {
+  Threads threads(2);
+  const Matrix w = random_matrix(70, 100, 5), x = random_matrix(9, 100, 6);
+  const WeightSlice plain = slice_of(w);
+  WeightSlice first = plain, rest = plain;
+  first.data = rest.data = nullptr;
+  first.out = 41;
+  rest.out = 70 - 41;
+  const auto reader = [&w](std::int64_t begin) {
+    return [&w, begin](std::int64_t at, std::int64_t count, float* out) {
+      std::copy_n(w.data.data() + begin + at, count, out);
+    };
+  };
+  first.read = reader(0);
+  rest.read = reader(41 * 100);
+  const std::vector<WeightSlice> decoded = {first, rest};
+  for (const Precision precision : {Precision::f32, Precision::bf16, Precision::int8}) {
+    Matrix y(9, 70), expected(9, 70);
+    matmul(x.view(), PackedMatrix::pack(decoded, precision, threads), y.view(), threads);
+    matmul(x.view(), PackedMatrix::pack({&plain, 1}, precision, threads), expected.view(), threads);
+    test::expect_same_bits(y, expected);
+  }
+}
+
 // Every f16 (subnormals too) comes out as its value: multiplied by the identity's rows.
 TEST(PackedMatrixTest, HalfPrecisionWeightsAreExactInF32) {
   Threads threads(1);

@@ -85,6 +85,32 @@ void read_slice(const WeightSlice& slice, std::int64_t first, std::int64_t count
   }
 }
 
+void read_decoded(const WeightSlice& slice, std::int64_t first, std::int64_t count, float* out) {
+  slice.read(first * slice.in, count * slice.in, out);
+}
+void read_decoded(const WeightSlice& slice, std::int64_t first, std::int64_t count,
+                  std::uint16_t* out) {
+  static thread_local Buffer<float> rows;
+  rows.reserve_discarding(count * slice.in);
+  read_decoded(slice, first, count, rows.data());
+  convert(rows.data(), count * slice.in, out);
+}
+
+template <typename Out>
+void read_typed(const WeightSlice& slice, std::int64_t first, std::int64_t count, Out* out) {
+  if (slice.read) return read_decoded(slice, first, count, out);
+  switch (slice.type) {
+    case DType::f32:
+      return read_slice<float>(slice, first, count, out);
+    case DType::bf16:
+      return read_slice<BFloat16>(slice, first, count, out);
+    case DType::f16:
+      return read_slice<Float16>(slice, first, count, out);
+    default:
+      fail("weight", "expected f32, f16 or bf16, got {}", name_of(slice.type));
+  }
+}
+
 template <typename Out>
 void read_rows(std::span<const WeightSlice> slices, std::int64_t first, std::int64_t count,
                Out* out) {
@@ -92,22 +118,7 @@ void read_rows(std::span<const WeightSlice> slices, std::int64_t first, std::int
   for (const WeightSlice& slice : slices) {
     const std::int64_t from = std::max(first, start);
     const std::int64_t to = std::min(first + count, start + slice.out);
-    if (from < to) {
-      Out* rows = out + (from - first) * slice.in;
-      switch (slice.type) {
-        case DType::f32:
-          read_slice<float>(slice, from - start, to - from, rows);
-          break;
-        case DType::bf16:
-          read_slice<BFloat16>(slice, from - start, to - from, rows);
-          break;
-        case DType::f16:
-          read_slice<Float16>(slice, from - start, to - from, rows);
-          break;
-        default:
-          fail("weight", "expected f32, f16 or bf16, got {}", name_of(slice.type));
-      }
-    }
+    if (from < to) read_typed(slice, from - start, to - from, out + (from - first) * slice.in);
     start += slice.out;
   }
 }
