@@ -26,17 +26,33 @@ std::span<const std::byte> as_bytes(std::string_view text) {
 }  // namespace
 
 AtomicFile::AtomicFile(std::filesystem::path target) : target_(std::move(target)) {
-  require(target_.has_filename(), target_.string(), "expected a file name, got a directory");
-  require(!std::filesystem::is_directory(target_), target_.string(),
-          "expected a file to write, got a directory");
+  namespace fs = std::filesystem;
+  const std::string name = target_.string();
+  require(target_.has_filename(), name, "expected a file name, got a directory");
+  std::error_code error;
+  if (fs::is_symlink(target_, error)) target_ = fs::weakly_canonical(target_, error);
+  require(!error, name, "expected a file to write, got: {}", error.message());
+  const fs::file_type type = fs::status(target_, error).type();
+  require(type != fs::file_type::directory, name, "expected a file to write, got a directory");
+  require(type == fs::file_type::regular || type == fs::file_type::not_found ||
+              type == fs::file_type::none,
+          name, "expected a regular file to write, got a device, pipe or socket");
   temporary_ = temporary_beside(target_);
-  // A plain open, unlike mkstemp, gives the permissions that the user's umask asks for.
-  file_ = FileDescriptor(::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-  if (file_.get() < 0) fail_write("create a file beside it");
+  open_temporary();
 }
 
 AtomicFile::~AtomicFile() {
-  if (file_.get() >= 0) ::unlink(temporary_.c_str());
+  if (has_name_) ::unlink(temporary_.c_str());
+}
+
+// A plain open, unlike mkstemp, gives the permissions that the user's umask asks for.
+void AtomicFile::open_temporary() {
+  const std::filesystem::path directory = target_.has_parent_path() ? target_.parent_path() : ".";
+  file_ = FileDescriptor(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666));
+  if (file_.get() >= 0) return;
+  file_ = FileDescriptor(::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (file_.get() < 0) fail_write("create a file beside it");
+  has_name_ = true;
 }
 
 void AtomicFile::fail_write(std::string_view doing) const {
@@ -73,7 +89,15 @@ void AtomicFile::append(std::string_view text) { append(as_bytes(text)); }
 
 void AtomicFile::commit() {
   if (::fsync(file_.get()) != 0) fail_write("write everything to disk");
+  // A file without a name gets one first: a link cannot replace another file.
+  if (!has_name_) {
+    const std::string unnamed = fmt::format("/proc/self/fd/{}", file_.get());
+    if (::linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, temporary_.c_str(), AT_SYMLINK_FOLLOW) != 0)
+      fail_write("give it a name");
+    has_name_ = true;
+  }
   if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail_write("replace it");
+  has_name_ = false;
   ::close(file_.release());
   // The rename itself is durable once the directory is; a failure here loses nothing visible.
   const std::filesystem::path parent = target_.has_parent_path() ? target_.parent_path() : ".";

@@ -70,6 +70,20 @@ TEST(AtomicFile, RefusesPlacesThatCannotBeWritten) {
               HasSubstr("got a directory"));
 }
 
+TEST(AtomicFile, ReplacesRegularFilesOnly) {
+  const TemporaryDirectory directory;
+  const auto pipe = directory / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_THAT(error_of([&] { write_file_atomically(pipe, "x"); }),
+              HasSubstr("pipe] expected a regular file to write, got a device, pipe or socket"));
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+  const auto target = directory.write("target", "old"), link = directory / "link";
+  std::filesystem::create_symlink("target", link);
+  write_file_atomically(link, "new");
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  EXPECT_EQ(io_test::read_all(target), "new");
+}
+
 // A limit on file sizes stands in for a full disk: the same calls fail, with another errno.
 class LimitedFileSize {
  public:
