@@ -75,7 +75,8 @@ AlignedText prepend(const AlignedText& text, std::string_view prefix);
 /// Writes the bytes of `text` as GPT-2's visible characters.
 AlignedText byte_characters(const AlignedText& text);
 
-/// Refuses a text that a tokenizer's steps made much longer than the `original_bytes` it had.
-void check_growth(const AlignedText& text, std::size_t original_bytes);
+/// Refuses a text that a tokenizer's steps made much longer (`bytes`) than the `original_bytes` it
+/// had.
+void check_growth(std::size_t bytes, std::size_t original_bytes);
 
 }  // namespace massact

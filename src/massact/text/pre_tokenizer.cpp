@@ -143,7 +143,7 @@ AlignedText changed(const AlignedText& section, const PreTokenizer::Stage& stage
 class PreTokenizer::Run {
  public:
   Run(const std::vector<Stage>& stages, std::size_t bytes, const Sink& sink)
-      : stages_(stages), bytes_(bytes), sink_(sink) {
+      : stages_(stages), bytes_(bytes), sink_(sink), produced_(stages.size(), 0) {
     for (const Stage& stage : stages) {
       auto& matchers = matchers_.emplace_back();
       for (const SplitStep& step : stage.splits) matchers.emplace_back(step.pattern);
@@ -152,7 +152,8 @@ class PreTokenizer::Run {
 
   bool run(std::size_t first, const AlignedText& section) {
     const AlignedText text = changed(section, stages_[first]);
-    check_growth(text, bytes_);
+    produced_[first] += text.view().size();
+    check_growth(produced_[first], bytes_);
     const char* start = text.view().data();
     OriginCursor origins(text);
     return run_splits(stages_[first].splits, matchers_[first], text.view(),
@@ -168,6 +169,7 @@ class PreTokenizer::Run {
   const std::vector<Stage>& stages_;
   std::size_t bytes_;
   const Sink& sink_;
+  std::vector<std::size_t> produced_;  // by each stage, of all pieces: bytes
   std::vector<std::vector<RegexMatcher>> matchers_;
 };
 
