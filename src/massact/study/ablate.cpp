@@ -148,6 +148,16 @@ class Ablation {
   Progress& progress_;
 };
 
+// The original and the variants that share a run with it, as far as they are known before anything
+// is found: zero, mean and three controls.
+std::int64_t streams_known(const AblateOptions& options) {
+  constexpr std::int64_t kAutomatic = 5;
+  if (!options.plan) return 1 + kAutomatic;
+  const auto& variants = options.plan->variants;
+  return 1 + std::count_if(variants.begin(), variants.end(),
+                           [](const edit::VariantSpec& spec) { return spec.weights.empty(); });
+}
+
 }  // namespace
 
 CalibrationSplit split_text(const Model& model, TokenStreams streams,
@@ -245,6 +255,7 @@ void run_variants(const Model& model, Meter& meter, std::vector<Variant> variant
 void ablate(const AblationSubject& subject, const AblateOptions& options, Progress& progress,
             AblateResult& result) {
   const ModelConfig& config = subject.model.config();
+  require_memory(subject.meter.make_plan(subject.model), streams_known(options), options.run);
   result.selector = options.selector;
   edit::EditContext context{.labels = subject.labels,
                             .found = {},

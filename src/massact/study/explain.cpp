@@ -152,6 +152,7 @@ class Explanation {
 
   ExplainResult run() {
     const Stopwatch clock;
+    check_memory();
     ExplainResult result = describe();
     result.maps = draw_maps(context_);  // first: a wrong request shows before hours of work
     FoundScalars found = sweep_and_find(result);
@@ -178,6 +179,15 @@ class Explanation {
   }
 
  private:
+  // The last step runs three streams to the logits: too small a budget for it must not show after
+  // the sweep.
+  void check_memory() const {
+    if (context_.options.replace == 0 || context_.images != nullptr) return;
+    const std::vector<Plan::Tokens> kept(context_.sequences.begin() + context_.calibration_end,
+                                         context_.sequences.end());
+    if (!kept.empty()) require_memory(Plan(context_.model, kept), 3, context_.options.run);
+  }
+
   ExplainResult describe() const {
     ExplainResult result;
     result.config = context_.model.config();
