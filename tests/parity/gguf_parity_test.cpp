@@ -108,5 +108,17 @@ TEST(GgufPlanted, TheQuantisedModelHasTheSameMassiveActivations) {
   EXPECT_EQ(massive, 6u);  // two dimensions of the start token and of two full stops
 }
 
+TEST(GgufPlanted, MayHaveNoTokenizer) {
+  std::string file = io_test::read_all(golden_folder() / "gguf" / "models" / "planted-q8.gguf");
+  const std::string key = "tokenizer.ggml.model";
+  const std::size_t value = file.find("gpt2", file.find(key));
+  ASSERT_EQ(value, file.find(key) + key.size() + 12);  // behind its type and length
+  file.replace(value, 4, "none");
+  const io_test::TemporaryDirectory directory;
+  const Model model = open_model(directory.write("none.gguf", file));
+  EXPECT_FALSE(model.has_tokenizer());
+  EXPECT_EQ(collect(model, {{1, 2, 3}}, {{SiteKind::resid_post, 0}}).size(), 1u);
+}
+
 }  // namespace
 }  // namespace massact
