@@ -24,7 +24,7 @@ help:
 	@echo "make build      only build the program: build/release/bin/massact"
 	@echo "make train      build the training program: build/train/bin/massact-train (installs libtorch)"
 	@echo "make gallery    draw docs/gallery again from the shipped models"
-	@echo "make bench      build and run the benchmarks"
+	@echo "make bench      build and run the benchmarks (some minutes)"
 	@echo "make install    install the program, the library and its CMake package to PREFIX ($(PREFIX))"
 	@echo "make format     run clang-format on all sources"
 	@echo "make clean      remove build/"
@@ -68,7 +68,7 @@ train: deps-build-train
 bench: deps-build-bench
 	$(stage) "configure (bench)" $(call configure,release,-B build/bench -DMASSACT_TESTS=OFF -DMASSACT_TRAIN=OFF -DMASSACT_WEB=OFF -DMASSACT_BENCH=ON)
 	$(stage) "build (bench)" $(call build,bench)
-	@for program in build/bench/bench/*_bench; do $$program || exit 1; done
+	@tools/bench.sh build/bench
 
 install: build
 	$(stage) "build (release, all)" $(call build,release)
