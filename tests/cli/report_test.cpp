@@ -168,6 +168,107 @@ TEST(Report, RefusesAFileAsOutput) {
   EXPECT_EQ(read_file(folder / "out"), "mine");
 }
 
+// Enough text to scan, too little to calibrate an ablation.
+Outcome report_on_little(const fs::path& folder, const Arguments& more = {}) {
+  write_file(folder / "short.txt", read_file(kText).substr(0, 300));
+  Arguments line = on_planted("report", folder / "out");
+  line[3] = (folder / "short.txt").string();
+  line.insert(line.end(), more.begin(), more.end());
+  return massact(line);
+}
+
+std::vector<std::string> last_lines(const std::string& text, std::size_t count) {
+  std::istringstream stream(text);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  lines.erase(lines.begin(),
+              lines.end() - static_cast<std::ptrdiff_t>(std::min(count, lines.size())));
+  return lines;
+}
+
+// A copy of the planted model half of whose weights are not numbers: it opens, and no step works.
+fs::path model_of_nans(const fs::path& folder) {
+  const fs::path model = copy_of_planted(folder);
+  std::string weights = read_file(model / "model.safetensors");
+  std::fill(weights.begin() + static_cast<std::ptrdiff_t>(weights.size() / 2), weights.end(),
+            static_cast<char>(0xFF));
+  write_file(model / "model.safetensors", weights);
+  return model;
+}
+
+TEST(Report, AStepThatFailsCostsItsPartAndTheExitStatus) {
+  const fs::path folder = fresh_folder();
+  const Outcome outcome = report_on_little(folder);
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_TRUE(fs::exists(folder / "out/planted/scan.json"));
+  EXPECT_TRUE(fs::exists(folder / "out/planted/explain.json"));
+  EXPECT_TRUE(fs::exists(folder / "out/figures/data/planted-layers.tsv"));
+  EXPECT_FALSE(fs::exists(folder / "out/planted/ablate.json"));
+  const std::vector<std::string> last = last_lines(outcome.err, 2);
+  ASSERT_EQ(last.size(), 2u) << outcome.err;
+  EXPECT_THAT(last[0], AllOf(HasSubstr("massact: [planted] ablate failed: "),
+                             HasSubstr("expected a mean of a dimension")));
+  EXPECT_THAT(last[1], HasSubstr("massact: [report] expected every step to work, got 1 "));
+
+  const Outcome quiet = report_on_little(folder, {"--quiet"});
+  EXPECT_EQ(quiet.status, 1);
+  EXPECT_EQ(last_lines(quiet.err, 9), last);
+}
+
+TEST(Report, AModelThatFailsAltogetherLeavesTheOthers) {
+  const fs::path folder = fresh_folder();
+  const fs::path damaged = model_of_nans(folder);
+  Arguments line = on_planted("report", folder / "out");
+  line.insert(line.begin() + 2, damaged.string());
+  const Outcome outcome = massact(line);
+  EXPECT_EQ(outcome.status, 1);
+  const std::vector<std::string> last = last_lines(outcome.err, 4);
+  ASSERT_EQ(last.size(), 4u) << outcome.err;
+  EXPECT_THAT(last[0], AllOf(HasSubstr("[model] scan failed: "), HasSubstr("finite")));
+  EXPECT_THAT(last[1], HasSubstr("[model] ablate failed: "));
+  EXPECT_THAT(last[2], HasSubstr("[model] explain failed: "));
+  EXPECT_THAT(last[3], HasSubstr("got 3 that failed"));
+  EXPECT_TRUE(fs::exists(folder / "out/figures/data/planted-layers.tsv"));
+
+  line.erase(line.begin() + 1);
+  line.back() = (folder / "alone").string();
+  EXPECT_EQ(massact(line).status, 1);
+  EXPECT_FALSE(fs::exists(folder / "alone/figures"));
+  EXPECT_FALSE(fs::exists(folder / "alone/report.html"));
+}
+
+TEST(Report, ForceMeasuresAnotherModelsDirectoryAgain) {
+  const fs::path folder = fresh_folder();
+  const fs::path other = copy_of_planted(folder);
+  write_file(other / "config.json", read_file(other / "config.json") + "\n");  // another hash
+  ASSERT_EQ(massact(on_planted("report", folder / "out")).status, 0);
+  fs::rename(folder / "out/planted", folder / "out/model");
+  Arguments line = on_planted("report", folder / "out");
+  line[1] = other.string();
+  const Outcome refused = massact(line);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.err, HasSubstr("expected results of this model"));
+  line.push_back("--force");
+  const Outcome forced = massact(line);
+  EXPECT_EQ(forced.status, 0) << forced.err;
+  std::set<std::string> hashes;
+  for (const char* file : {"scan.json", "ablate.json", "explain.json"}) {
+    hashes.insert(json_file(folder / "out/model" / file)["model"]["hash"].get<std::string>());
+  }
+  EXPECT_EQ(hashes.size(), 1u);
+}
+
+TEST(Report, ChecksAllPathsBeforeItMeasures) {
+  const fs::path folder = fresh_folder();
+  fs::create_directories(folder / "empty");
+  Arguments line = on_planted("report", folder / "out");
+  line.insert(line.begin() + 2, (folder / "empty").string());
+  const Outcome outcome = massact(line);
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("empty"));
+  EXPECT_FALSE(fs::exists(folder / "out/planted/scan.json"));
+}
+
 TEST(Report, RefusesWhatIsNeitherModelNorResult) {
   const fs::path folder = fresh_folder();
   fs::create_directories(folder / "empty");
@@ -205,9 +306,10 @@ TEST(Report, KeepsModelsApartWhoseNamesDifferOnlyByCase) {
 TEST(Report, QuickReadsLess) {
   const fs::path out = fresh_folder() / "report";
   Arguments line = on_planted("report", out);
-  line[5] = "16";  // --seq-len
-  line.push_back("--quick");
-  ASSERT_EQ(massact(line).status, 0);
+  line[5] = "16";                                            // --seq-len
+  line.insert(line.end(), {"--quick", "--rule", "500,50"});  // what the calibration window has too
+  const Outcome outcome = massact(line);
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(json_file(out / "planted/scan.json")["run"]["sequences"], 8);
 }
 

@@ -158,27 +158,36 @@ bool is_result_dir(const fs::path& path) {
                      [&](const Part& part) { return fs::exists(path / part.file); });
 }
 
-ModelResults read_results(const fs::path& directory) {
+ModelResults read_results_of(const fs::path& directory, const std::vector<std::string>& only) {
   ModelResults results;
   results.source = directory.string();
   results.label = fs::absolute(directory).lexically_normal().filename().string();
   if (results.label.empty()) {  // "results/"
     results.label = fs::absolute(directory).lexically_normal().parent_path().filename().string();
   }
-  for (const Part& part : kParts) read_part(directory, part, results);
-  require_one_model(directory, results);
-  if (results.empty()) {
-    std::string reasons;
-    for (const MissingPart& gap : results.missing) {
-      reasons += (reasons.empty() ? "" : "; ") + gap.why;
+  for (const Part& part : kParts) {
+    if (std::find(only.begin(), only.end(), part.file) != only.end()) {
+      read_part(directory, part, results);
     }
-    fail(directory.string(), "expected a usable result file, got none: {}", reasons);
   }
+  require_one_model(directory, results);
   if (!results.explain.is_null()) {
     results.maps = attention_maps(results.explain, directory, results.missing);
   }
   read_training(directory, results);
   return results;
+}
+
+ModelResults read_results(const fs::path& directory) {
+  std::vector<std::string> all;
+  for (const Part& part : kParts) all.emplace_back(part.file);
+  ModelResults results = read_results_of(directory, all);
+  if (!results.empty()) return results;
+  std::string reasons;
+  for (const MissingPart& gap : results.missing) {
+    reasons += (reasons.empty() ? "" : "; ") + gap.why;
+  }
+  fail(directory.string(), "expected a usable result file, got none: {}", reasons);
 }
 
 void read_training(const fs::path& directory, ModelResults& results) {

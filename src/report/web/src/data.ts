@@ -28,6 +28,8 @@ export interface Missing {
   part: string;
   why: string;
   how: string;
+  /** The step that failed to make it ("ablate"); empty: nobody tried. */
+  failed_step: string;
 }
 
 export interface ModelFacts {

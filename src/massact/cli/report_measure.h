@@ -1,0 +1,40 @@
+// Measuring one model for a report: what is missing in its directory.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "massact/cli/report.h"
+#include "massact/cli/report_steps.h"
+#include "massact/report/result_dir.h"
+#include "massact/report/result_files.h"
+
+namespace massact {
+
+class Measurement {
+ public:
+  /// Opens the model and checks flags and directory, so that what is wrong with them shows before
+  /// any model is measured. Throws Error or UsageError. Refers to `flags`.
+  Measurement(std::string path, std::filesystem::path directory, const ReportFlags& flags);
+
+  /// Runs the steps whose files are not there yet and reads all results. A step that fails becomes
+  /// a MissingPart with `failed_step`; what an earlier run left of it is not read. Throws
+  /// Interrupted, and UsageError where a step says that the command line is wrong.
+  ModelResults run();
+
+ private:
+  bool is_there(const Step& step) const;
+  void run_step(const Step& step);
+
+  std::string path_;
+  const ReportFlags& flags_;
+  Model model_;
+  std::string hash_;
+  ResultDir directory_;
+  Scanned facts_;
+  std::vector<MissingPart> failed_;
+  std::vector<std::string> worked_;  ///< files of the steps that did not fail
+};
+
+}  // namespace massact
