@@ -56,6 +56,9 @@ TEST(Report, MeasuresWhatIsMissingAndReusesWhatIsThere) {
   EXPECT_THAT(schema_errors(json_file(out / "planted/ablate.json"),
                             json_file(source_folder() / "docs/schema/ablate.schema.json")),
               IsEmpty());
+  EXPECT_THAT(schema_errors(json_file(out / "planted/report-steps.json"),
+                            json_file(source_folder() / "docs/schema/report-steps.schema.json")),
+              IsEmpty());
   const std::string scan = read_file(out / "planted/scan.json");
 
   const Outcome second = massact(on_planted("report", out));
@@ -63,6 +66,77 @@ TEST(Report, MeasuresWhatIsMissingAndReusesWhatIsThere) {
   EXPECT_THAT(second.err, AllOf(HasSubstr("scan.json is there"), HasSubstr("ablate.json is there"),
                                 HasSubstr("explain.json is there")));
   EXPECT_EQ(read_file(out / "planted/scan.json"), scan);
+}
+
+TEST(Report, RefusesResultsMadeWithOtherFlags) {
+  const fs::path folder = fresh_folder();
+  const fs::path out = folder / "report";
+  fs::copy_file(kText, folder / "text.txt");
+  Arguments line = on_planted("report", out);
+  line[3] = (folder / "text.txt").string();
+  ASSERT_EQ(massact(line).status, 0);
+  const std::string scan = read_file(out / "planted/scan.json");
+  const auto expect_refusal = [&](const Arguments& now, const std::string& why) {
+    const Outcome outcome = massact(now);
+    EXPECT_EQ(outcome.status, 1) << why;
+    EXPECT_THAT(outcome.err,
+                AllOf(HasSubstr("expected results made with the same flags, got scan.json, "
+                                "scan-window.json, ablate.json, explain.json with " +
+                                why),
+                      HasSubstr("--force")));
+    EXPECT_EQ(read_file(out / "planted/scan.json"), scan) << why;
+  };
+  Arguments longer = line;
+  longer[5] = "96";
+  expect_refusal(longer, "--seq-len 64 in place of 96 (");
+  Arguments more = line;
+  more.insert(more.end(), {"--rule", "auto", "--precision", "int8", "--sequences", "9"});
+  expect_refusal(more,
+                 "--sequences 32 in place of 9, --rule strict in place of auto, --precision f32 in "
+                 "place of int8 (");
+  Arguments quick = line;
+  quick.push_back("--quick");
+  expect_refusal(quick, "--sequences 32 in place of 8 (");
+  // What the text says counts, not what it is called.
+  write_file(folder / "text.txt", read_file(kText) + "One more line.\n");
+  expect_refusal(line, "--text text.txt [");
+  line[3] = kText.string();
+  expect_refusal(line, "--text text.txt [");
+
+  longer.push_back("--force");
+  ASSERT_EQ(massact(longer).status, 0);
+  EXPECT_EQ(json_file(out / "planted/scan.json")["run"]["seq_len"], 96);
+  longer.pop_back();
+  EXPECT_THAT(massact(longer).err, HasSubstr("scan.json is there, made with the same flags"));
+}
+
+TEST(Report, RefusesWhatItDidNotMakeAndMeasuresWhatWasRemoved) {
+  const fs::path out = fresh_folder() / "report";
+  const Arguments line = on_planted("report", out);
+  ASSERT_EQ(massact(line).status, 0);
+  Arguments scan = on_planted("scan", out / "planted");
+  scan[5] = "32";
+  ASSERT_EQ(massact(scan).status, 0);
+  const Outcome refused = massact(line);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("scan.json, scan-window.json that report did not make"),
+                                 Not(HasSubstr("ablate.json"))));
+  EXPECT_EQ(json_file(out / "planted/scan.json")["run"]["seq_len"], 32);
+  fs::remove(out / "planted/scan.json");
+  fs::remove(out / "planted/scan-window.json");
+  const Outcome again = massact(line);
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_EQ(json_file(out / "planted/scan.json")["run"]["seq_len"], 64);
+  EXPECT_THAT(again.err, AllOf(HasSubstr("ablate.json is there"), Not(HasSubstr("scan.json is"))));
+}
+
+TEST(Report, RefusesStandardInput) {
+  const fs::path out = fresh_folder() / "report";
+  const Outcome outcome =
+      massact({"report", kPlanted.string(), "--text", "-", "--out", out.string()});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("[--text] expected files"));
+  EXPECT_FALSE(fs::exists(out));
 }
 
 TEST(Report, TellsHowAResultWasMade) {

@@ -196,7 +196,7 @@ void add_report(CLI::App& app, Action& action) {
   command->add_option("--out", flags->output.out, "The directory of the report")
       ->capture_default_str();
   command->add_flag("--force", flags->output.force,
-                    "Measure again what is there, also another model's");
+                    "Measure again what is there, also with other flags or from another model");
   flags->output.declare_quiet(*command);
   command->footer(kExamples);
   command->callback([flags, &action] { action = [flags] { run_command(*flags); }; });

@@ -27,23 +27,22 @@ constexpr std::int64_t kPictures = 4;
 
 // Everything that a step is made from.
 struct Task {
-  const Model& model;
-  const std::string& hash;
+  Model model;
+  std::string hash;
   const ReportFlags& flags;
-  Progress& progress;
 };
 
-Files run_scan_step(const Task& task) {
+Files run_scan_step(const Task& task, Progress& progress) {
   ScanFlags scan_flags;
   scan_flags.text = text_of(task.flags, task.model);
   scan_flags.images = images_of(task.flags);
   scan_flags.run = task.flags.run;
   scan_flags.rule = task.flags.rule;
-  const ScanResult result = scan(task.model, scan_flags, task.progress);
+  const ScanResult result = scan(task.model, scan_flags, progress);
   return scan_files(result, scan_json_text(result, task.hash), task.hash);
 }
 
-Files run_ablate_step(const Task& task, const Scanned& facts) {
+Files run_ablate_step(const Task& task, const Scanned& facts, Progress& progress) {
   AblateFlags ablate_flags;
   ablate_flags.measures.text = text_of(task.flags, task.model);
   ablate_flags.images = images_of(task.flags);
@@ -52,7 +51,7 @@ Files run_ablate_step(const Task& task, const Scanned& facts) {
   if (task.flags.text.bos == "auto" && facts.bos) ablate_flags.measures.text.bos = "yes";
   ablate_flags.run = task.flags.run;
   ablate_flags.rule = task.flags.rule;
-  const AblateResult result = ablate(task.model, ablate_flags, task.progress);
+  const AblateResult result = ablate(task.model, ablate_flags, progress);
   return ablate_files(result, ablate_json_text(result, task.hash));
 }
 
@@ -67,7 +66,7 @@ std::vector<std::string> map_requests(const Model& model, int first_layer) {
   return requests;
 }
 
-Files run_explain_step(const Task& task, const Scanned& facts) {
+Files run_explain_step(const Task& task, const Scanned& facts, Progress& progress) {
   ExplainFlags explain_flags;
   explain_flags.text = text_of(task.flags, task.model);
   explain_flags.images = images_of(task.flags);
@@ -77,16 +76,16 @@ Files run_explain_step(const Task& task, const Scanned& facts) {
   if (explain_flags.text.effective_seq_len(task.model.config()) <= kMaxMapLength) {
     explain_flags.maps = map_requests(task.model, facts.first_layer);
   }
-  const ExplainResult result = explain(task.model, explain_flags, task.progress);
+  const ExplainResult result = explain(task.model, explain_flags, progress);
   return explain_files(result, explain_json_text(result, task.hash, true));
 }
 
-Files run_pictures_step(const Task& task) {
+Files run_pictures_step(const Task& task, Progress& progress) {
   ImageFlags first = task.flags.images;
   first.max_images = first.max_images > 0 ? std::min(first.max_images, kPictures) : kPictures;
   const RunFlags& run = task.flags.run;
   const PictureMaps maps =
-      map_pictures(task.model, first.read(task.model, run.threads), run.options(), task.progress);
+      map_pictures(task.model, first.read(task.model, run.threads), run.options(), progress);
   return {{"pictures.json", pictures_json_text(maps, task.hash)}};
 }
 
@@ -104,25 +103,25 @@ Scanned read_scanned(const fs::path& scan_json) {
   return facts;
 }
 
-std::vector<Step> steps_of(const Model& model, const std::string& hash, const ReportFlags& flags,
-                           Progress& progress) {
-  const Task task{model, hash, flags, progress};
-  std::vector<Step> steps = {
-      {"scan",
-       "the scan",
-       {"scan.json", "scan-window.json"},
-       [task](const Scanned&) { return run_scan_step(task); }},
-      {"ablate",
-       "the ablation",
-       {"ablate.json"},
-       [task](const Scanned& facts) { return run_ablate_step(task, facts); }},
-      {"explain", "the explanation", {"explain.json"}, [task](const Scanned& facts) {
-         return run_explain_step(task, facts);
-       }}};
+std::vector<Step> steps_of(const Model& model, const std::string& hash, const ReportFlags& flags) {
+  const Task task{model, hash, flags};
+  const auto scan_step = [task](const Scanned&, Progress& progress) {
+    return run_scan_step(task, progress);
+  };
+  const auto ablate_step = [task](const Scanned& facts, Progress& progress) {
+    return run_ablate_step(task, facts, progress);
+  };
+  const auto explain_step = [task](const Scanned& facts, Progress& progress) {
+    return run_explain_step(task, facts, progress);
+  };
+  const auto pictures_step = [task](const Scanned&, Progress& progress) {
+    return run_pictures_step(task, progress);
+  };
+  std::vector<Step> steps = {{"scan", "the scan", {"scan.json", "scan-window.json"}, scan_step},
+                             {"ablate", "the ablation", {"ablate.json"}, ablate_step},
+                             {"explain", "the explanation", {"explain.json"}, explain_step}};
   if (model.config().is_vision()) {
-    steps.push_back({"pictures", "the pictures", {"pictures.json"}, [task](const Scanned&) {
-                       return run_pictures_step(task);
-                     }});
+    steps.push_back({"pictures", "the pictures", {"pictures.json"}, pictures_step});
   }
   return steps;
 }

@@ -25,11 +25,10 @@ struct Step {
   std::string name;                ///< "ablate"
   std::string part;                ///< "the ablation"
   std::vector<std::string> files;  ///< those of its files that a report is made from
-  std::function<std::vector<ResultFile>(const Scanned&)> run;
+  std::function<std::vector<ResultFile>(const Scanned&, Progress&)> run;
 };
 
-/// The steps that apply to this model, scan first. They refer to all of the arguments.
-std::vector<Step> steps_of(const Model& model, const std::string& hash, const ReportFlags& flags,
-                           Progress& progress);
+/// The steps that apply to this model, scan first. They refer to `flags`.
+std::vector<Step> steps_of(const Model& model, const std::string& hash, const ReportFlags& flags);
 
 }  // namespace massact
