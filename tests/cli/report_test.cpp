@@ -332,6 +332,34 @@ TEST(Report, ForceMeasuresAnotherModelsDirectoryAgain) {
   EXPECT_EQ(hashes.size(), 1u);
 }
 
+// The ablation compares features behind a norm that this model lacks, and says so as wrong usage.
+TEST(Report, AStepThatDoesNotTakeTheseFlagsFailsAlone) {
+  const fs::path out = fresh_folder() / "out";
+  const Outcome outcome =
+      massact({"report", (kGolden / "vision/timm-mean").string(), "--images",
+               (kGolden / "planted-vit/images/list.csv").string(), "--out", out.string()});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("massact: [timm-mean] ablate failed: [ln_final.hook_out]"));
+  EXPECT_TRUE(fs::exists(out / "timm-mean/scan.json"));
+  EXPECT_TRUE(fs::exists(out / "timm-mean/pictures.json"));
+  EXPECT_TRUE(fs::exists(out / "figures/data/timm-mean-layers.tsv"));
+}
+
+TEST(Report, SaysOnceWhatNoStepCanDoWithout) {
+  const fs::path out = fresh_folder() / "out";
+  const Outcome pixels =
+      massact({"report", (kGolden / "vision/vit").string(), "--images",
+               (kGolden / "planted-vit/images/list.csv").string(), "--out", out.string()});
+  EXPECT_EQ(pixels.status, 1);
+  EXPECT_THAT(pixels.err,
+              AllOf(HasSubstr("expected preprocessor_config.json"), Not(HasSubstr("failed"))));
+  const Outcome tokens =
+      massact({"report", (kGolden / "models/gpt2").string(), "--out", out.string()});
+  EXPECT_EQ(tokens.status, 1);
+  EXPECT_THAT(tokens.err, AllOf(HasSubstr("expected a tokenizer"), Not(HasSubstr("failed"))));
+  EXPECT_FALSE(fs::exists(out));
+}
+
 TEST(Report, ChecksAllPathsBeforeItMeasures) {
   const fs::path folder = fresh_folder();
   fs::create_directories(folder / "empty");

@@ -84,8 +84,6 @@ ModelResults Measurement::run() {
       continue;
     } catch (const Interrupted&) {
       throw;
-    } catch (const UsageError&) {
-      throw;
     } catch (const std::bad_alloc&) {
       why = "[memory] the system has no more (try a smaller --memory or --seq-len)";
     } catch (const std::exception& problem) {

@@ -20,9 +20,9 @@ class Measurement {
   /// (unless --force), and Error or UsageError for flags that do not fit. Refers to `flags`.
   Measurement(std::string path, std::filesystem::path directory, const ReportFlags& flags);
 
-  /// Runs the steps whose files are not there yet and reads all results. A step that fails becomes
-  /// a MissingPart with `failed_step`; what an earlier run left of it is not read. Throws
-  /// Interrupted, and UsageError where a step says that the command line is wrong.
+  /// Runs the steps whose files are not there yet and reads all results. A step that fails, be it
+  /// with a UsageError (other steps and models may take these flags), becomes a MissingPart with
+  /// `failed_step`; what an earlier run left of it is not read. Throws Interrupted.
   ModelResults run();
 
  private:

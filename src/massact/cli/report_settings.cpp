@@ -9,6 +9,7 @@
 #include "massact/report/fnv_hash.h"
 #include "massact/report/version.h"
 #include "massact/run/finding.h"
+#include "massact/study/image_input.h"
 
 namespace massact {
 namespace {
@@ -86,6 +87,7 @@ void add_images(Settings& settings, const ReportFlags& flags) {
 void add_text(Settings& settings, const Model& model, const ReportFlags& flags) {
   const TextFlags text = text_of(flags, model);
   if (text.tokens.empty()) {
+    model.tokenizer();  // or it says that there is none
     settings.emplace_back("--text", texts_in_words(text.text));
   } else {
     settings.emplace_back("--tokens", file_in_words(text.tokens));
@@ -100,6 +102,7 @@ void add_text(Settings& settings, const Model& model, const ReportFlags& flags) 
 Settings settings_of(const Model& model, const ReportFlags& flags) {
   Settings settings;
   if (reads_images(model, flags.text, flags.images)) {
+    preprocess_of(model);  // or it says what is missing
     add_images(settings, flags);
   } else {
     add_text(settings, model, flags);
