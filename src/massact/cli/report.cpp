@@ -188,9 +188,10 @@ void add_report(CLI::App& app, Action& action) {
       ->add_option("--rule", flags->rule,
                    "strict: |h| > 100 and >= 1000 x median; auto: a gap in the tail; or ABS,RATIO")
       ->capture_default_str();
-  command->add_flag("--quick", flags->quick,
-                    fmt::format("At most {} sequences of {} tokens, or {} images", kQuickSequences,
-                                kQuickSeqLen, kQuickImages));
+  command->add_flag(
+      "--quick", flags->quick,
+      fmt::format("At most {} sequences of {} tokens, or {} images without test-time registers",
+                  kQuickSequences, kQuickSeqLen, kQuickImages));
   flags->run.declare(*command);
   flags->output.out = "massact-report";
   command->add_option("--out", flags->output.out, "The directory of the report")

@@ -62,6 +62,10 @@ void Measurement::measure(const Step& step, Progress& progress) {
   }
   files.insert(files.begin(), record_.file());
   directory_.write(files);
+  for (const std::string& name : step.sometimes) {
+    const auto named = [&](const ResultFile& file) { return file.name == name; };
+    if (std::none_of(files.begin(), files.end(), named)) fs::remove(directory_.path() / name);
+  }
 }
 
 void Measurement::run_step(const Step& step, Progress& progress) {

@@ -7,11 +7,13 @@
 
 #include "massact/cli/ablate.h"
 #include "massact/cli/explain.h"
+#include "massact/cli/image_split.h"
 #include "massact/cli/scan.h"
 #include "massact/io/json.h"
 #include "massact/report/ablate_report.h"
 #include "massact/report/explain_report.h"
 #include "massact/report/picture_json.h"
+#include "massact/report/registers_report.h"
 #include "massact/report/scan_files.h"
 #include "massact/report/scan_json.h"
 
@@ -89,6 +91,17 @@ Files run_pictures_step(const Task& task, Progress& progress) {
   return {{"pictures.json", pictures_json_text(maps, task.hash)}};
 }
 
+// Without the means (registers.safetensors): nothing on the page is made from them.
+Files run_registers_step(const Task& task, Progress& progress) {
+  const ImageFlags images = images_of(task.flags);
+  const RunOptions run = task.flags.run.options();
+  const ImageSplit split =
+      read_image_split(task.model, {images, "", task.flags.tokenizer, run}, progress);
+  const RegistersResult result =
+      run_registers(task.model, split, {.run = run, .means = {}}, progress);
+  return registers_files(result, registers_json_text(result, task.hash));
+}
+
 }  // namespace
 
 Scanned read_scanned(const fs::path& scan_json) {
@@ -105,24 +118,39 @@ Scanned read_scanned(const fs::path& scan_json) {
 
 std::vector<Step> steps_of(const Model& model, const std::string& hash, const ReportFlags& flags) {
   const Task task{model, hash, flags};
-  const auto scan_step = [task](const Scanned&, Progress& progress) {
-    return run_scan_step(task, progress);
+  const auto alone = [task](Files (*run)(const Task&, Progress&)) {
+    return [task, run](const Scanned&, Progress& progress) { return run(task, progress); };
   };
-  const auto ablate_step = [task](const Scanned& facts, Progress& progress) {
-    return run_ablate_step(task, facts, progress);
+  const auto after_scan = [task](Files (*run)(const Task&, const Scanned&, Progress&)) {
+    return [task, run](const Scanned& facts, Progress& progress) {
+      return run(task, facts, progress);
+    };
   };
-  const auto explain_step = [task](const Scanned& facts, Progress& progress) {
-    return run_explain_step(task, facts, progress);
-  };
-  const auto pictures_step = [task](const Scanned&, Progress& progress) {
-    return run_pictures_step(task, progress);
-  };
-  std::vector<Step> steps = {{"scan", "the scan", {"scan.json", "scan-window.json"}, scan_step},
-                             {"ablate", "the ablation", {"ablate.json"}, ablate_step},
-                             {"explain", "the explanation", {"explain.json"}, explain_step}};
-  if (model.config().is_vision()) {
-    steps.push_back({"pictures", "the pictures", {"pictures.json"}, pictures_step});
-  }
+  std::vector<Step> steps;
+  steps.push_back({.name = "scan",
+                   .part = "the scan",
+                   .files = {"scan.json", "scan-window.json"},
+                   .run = alone(run_scan_step)});
+  steps.push_back({.name = "ablate",
+                   .part = "the ablation",
+                   .files = {"ablate.json"},
+                   .run = after_scan(run_ablate_step)});
+  steps.push_back({.name = "explain",
+                   .part = "the explanation",
+                   .files = {"explain.json"},
+                   .run = after_scan(run_explain_step)});
+  if (!model.config().is_vision()) return steps;
+  steps.push_back({.name = "pictures",
+                   .part = "the pictures",
+                   .files = {"pictures.json"},
+                   .run = alone(run_pictures_step)});
+  // The few images of --quick leave one or two to choose neurons by.
+  if (flags.quick || !takes_test_time_registers(model)) return steps;
+  steps.push_back({.name = "registers",
+                   .part = "the test-time registers",
+                   .files = {"registers.json"},
+                   .sometimes = {"registers-neurons.csv", "registers-plan.json"},
+                   .run = alone(run_registers_step)});
   return steps;
 }
 

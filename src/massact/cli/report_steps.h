@@ -25,6 +25,8 @@ struct Step {
   std::string name;                ///< "ablate"
   std::string part;                ///< "the ablation"
   std::vector<std::string> files;  ///< those of its files that a report is made from
+  /// Files that it does not always write: those of an earlier run must not pass for its own.
+  std::vector<std::string> sometimes = {};
   std::function<std::vector<ResultFile>(const Scanned&, Progress&)> run;
 };
 

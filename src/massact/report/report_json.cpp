@@ -76,6 +76,7 @@ Json report_json(const std::vector<ModelResults>& models, std::vector<std::strin
                     {"explain", model.explain},
                     {"maps", model.maps},
                     {"pictures", model.pictures},
+                    {"registers", model.registers},
                     {"training", model.training},
                     {"missing", missing_json(missing)}});
   }

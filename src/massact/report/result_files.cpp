@@ -13,6 +13,7 @@
 #include "massact/report/attention_maps.h"
 #include "massact/report/explain_report.h"
 #include "massact/report/picture_json.h"
+#include "massact/report/registers_report.h"
 #include "massact/report/scan_json.h"
 #include "massact/report/scan_window_json.h"
 
@@ -36,7 +37,7 @@ struct Part {
   bool of_images = false;  // not missed where it is not
 };
 
-constexpr std::array<Part, 5> kParts = {{
+constexpr std::array<Part, 6> kParts = {{
     {"scan.json", "the scan", kScanSchema, kScanSchemaVersion, "scan", &ModelResults::scan},
     {"scan-window.json", "the values of single tokens", kScanWindowSchema, kScanWindowSchemaVersion,
      "scan", &ModelResults::window},
@@ -46,6 +47,8 @@ constexpr std::array<Part, 5> kParts = {{
      &ModelResults::explain},
     {"pictures.json", "the pictures", kPicturesSchema, kPicturesSchemaVersion, "report",
      &ModelResults::pictures, true},
+    {"registers.json", "the registers", kRegistersSchema, kRegistersSchemaVersion, "registers",
+     &ModelResults::registers, true},
 }};
 
 // Why a file's version cannot be used and what to do, or nothing if it can.

@@ -23,13 +23,14 @@ struct ModelResults {
   std::string label;   ///< what people see
   std::string slug;    ///< the same as a file name, different for every model of a report
   std::string source;  ///< where the results were read
-  nlohmann::json scan, window, ablate, explain, pictures;
+  nlohmann::json scan, window, ablate, explain, pictures, registers;
   std::vector<nlohmann::json> maps;      ///< explain's maps with their numbers (see attention_maps)
   std::vector<nlohmann::json> training;  ///< points of metrics.jsonl, thinned
   std::vector<MissingPart> missing;
 
   bool empty() const {
-    return scan.is_null() && ablate.is_null() && explain.is_null() && pictures.is_null();
+    return scan.is_null() && ablate.is_null() && explain.is_null() && pictures.is_null() &&
+           registers.is_null();
   }
 };
 

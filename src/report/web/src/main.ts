@@ -6,6 +6,7 @@ import { constancySection } from "./charts/constancy";
 import { explainSection } from "./charts/explain";
 import { layersSection } from "./charts/layers";
 import { picturesSection } from "./charts/pictures";
+import { registersSection } from "./charts/registers";
 import { trainingSection } from "./charts/training";
 import { readReport, type Report } from "./data";
 import { append, el } from "./dom";
@@ -34,6 +35,7 @@ const kParts: Part[] = [
   { id: "explain", name: "Bias", make: (r) => explainSection(r.models), step: "explain" },
   { id: "attention", name: "Attention", make: (r) => attentionSection(r.models) },
   { id: "pictures", name: "Pictures", make: (r) => picturesSection(r.models), step: "pictures" },
+  { id: "registers", name: "Registers", make: (r) => registersSection(r.models), step: "registers" },
   { id: "training", name: "Training", make: (r) => trainingSection(r.models) },
   { id: "details", name: "Details", make: detailsSection },
 ];
