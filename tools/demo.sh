@@ -43,6 +43,6 @@ echo "Reports (JSON, with CSV tables beside them):$reports"
 if [ -f models/mini-llama/config.json ] && [ -f models/mini-llama-eab/config.json ]; then
   echo
   echo "All of it as pictures: the shipped models side by side, one page for any browser."
-  echo "\$ massact report models/mini-llama models/mini-llama-eab --out massact-out/report"
-  "$program" report models/mini-llama models/mini-llama-eab --out massact-out/report --quiet
+  echo "\$ massact report models/mini-llama models/mini-llama-eab --out massact-out/report --force"
+  "$program" report models/mini-llama models/mini-llama-eab --out massact-out/report --force --quiet
 fi

@@ -56,6 +56,9 @@ TEST(Report, MeasuresWhatIsMissingAndReusesWhatIsThere) {
   EXPECT_THAT(schema_errors(json_file(out / "planted/ablate.json"),
                             json_file(source_folder() / "docs/schema/ablate.schema.json")),
               IsEmpty());
+  EXPECT_THAT(schema_errors(json_file(out / "planted/report-steps.json"),
+                            json_file(source_folder() / "docs/schema/report-steps.schema.json")),
+              IsEmpty());
   const std::string scan = read_file(out / "planted/scan.json");
 
   const Outcome second = massact(on_planted("report", out));
@@ -63,6 +66,77 @@ TEST(Report, MeasuresWhatIsMissingAndReusesWhatIsThere) {
   EXPECT_THAT(second.err, AllOf(HasSubstr("scan.json is there"), HasSubstr("ablate.json is there"),
                                 HasSubstr("explain.json is there")));
   EXPECT_EQ(read_file(out / "planted/scan.json"), scan);
+}
+
+TEST(Report, RefusesResultsMadeWithOtherFlags) {
+  const fs::path folder = fresh_folder();
+  const fs::path out = folder / "report";
+  fs::copy_file(kText, folder / "text.txt");
+  Arguments line = on_planted("report", out);
+  line[3] = (folder / "text.txt").string();
+  ASSERT_EQ(massact(line).status, 0);
+  const std::string scan = read_file(out / "planted/scan.json");
+  const auto expect_refusal = [&](const Arguments& now, const std::string& why) {
+    const Outcome outcome = massact(now);
+    EXPECT_EQ(outcome.status, 1) << why;
+    EXPECT_THAT(outcome.err,
+                AllOf(HasSubstr("expected results made with the same flags, got scan.json, "
+                                "scan-window.json, ablate.json, explain.json with " +
+                                why),
+                      HasSubstr("--force")));
+    EXPECT_EQ(read_file(out / "planted/scan.json"), scan) << why;
+  };
+  Arguments longer = line;
+  longer[5] = "96";
+  expect_refusal(longer, "--seq-len 64 in place of 96 (");
+  Arguments more = line;
+  more.insert(more.end(), {"--rule", "auto", "--precision", "int8", "--sequences", "9"});
+  expect_refusal(more,
+                 "--sequences 32 in place of 9, --rule strict in place of auto, --precision f32 in "
+                 "place of int8 (");
+  Arguments quick = line;
+  quick.push_back("--quick");
+  expect_refusal(quick, "--sequences 32 in place of 8 (");
+  // What the text says counts, not what it is called.
+  write_file(folder / "text.txt", read_file(kText) + "One more line.\n");
+  expect_refusal(line, "--text text.txt [");
+  line[3] = kText.string();
+  expect_refusal(line, "--text text.txt [");
+
+  longer.push_back("--force");
+  ASSERT_EQ(massact(longer).status, 0);
+  EXPECT_EQ(json_file(out / "planted/scan.json")["run"]["seq_len"], 96);
+  longer.pop_back();
+  EXPECT_THAT(massact(longer).err, HasSubstr("scan.json is there, made with the same flags"));
+}
+
+TEST(Report, RefusesWhatItDidNotMakeAndMeasuresWhatWasRemoved) {
+  const fs::path out = fresh_folder() / "report";
+  const Arguments line = on_planted("report", out);
+  ASSERT_EQ(massact(line).status, 0);
+  Arguments scan = on_planted("scan", out / "planted");
+  scan[5] = "32";
+  ASSERT_EQ(massact(scan).status, 0);
+  const Outcome refused = massact(line);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("scan.json, scan-window.json that report did not make"),
+                                 Not(HasSubstr("ablate.json"))));
+  EXPECT_EQ(json_file(out / "planted/scan.json")["run"]["seq_len"], 32);
+  fs::remove(out / "planted/scan.json");
+  fs::remove(out / "planted/scan-window.json");
+  const Outcome again = massact(line);
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_EQ(json_file(out / "planted/scan.json")["run"]["seq_len"], 64);
+  EXPECT_THAT(again.err, AllOf(HasSubstr("ablate.json is there"), Not(HasSubstr("scan.json is"))));
+}
+
+TEST(Report, RefusesStandardInput) {
+  const fs::path out = fresh_folder() / "report";
+  const Outcome outcome =
+      massact({"report", kPlanted.string(), "--text", "-", "--out", out.string()});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("[--text] expected files"));
+  EXPECT_FALSE(fs::exists(out));
 }
 
 TEST(Report, TellsHowAResultWasMade) {
@@ -168,6 +242,135 @@ TEST(Report, RefusesAFileAsOutput) {
   EXPECT_EQ(read_file(folder / "out"), "mine");
 }
 
+// Enough text to scan, too little to calibrate an ablation.
+Outcome report_on_little(const fs::path& folder, const Arguments& more = {}) {
+  write_file(folder / "short.txt", read_file(kText).substr(0, 300));
+  Arguments line = on_planted("report", folder / "out");
+  line[3] = (folder / "short.txt").string();
+  line.insert(line.end(), more.begin(), more.end());
+  return massact(line);
+}
+
+std::vector<std::string> last_lines(const std::string& text, std::size_t count) {
+  std::istringstream stream(text);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  lines.erase(lines.begin(),
+              lines.end() - static_cast<std::ptrdiff_t>(std::min(count, lines.size())));
+  return lines;
+}
+
+// A copy of the planted model half of whose weights are not numbers: it opens, and no step works.
+fs::path model_of_nans(const fs::path& folder) {
+  const fs::path model = copy_of_planted(folder);
+  std::string weights = read_file(model / "model.safetensors");
+  std::fill(weights.begin() + static_cast<std::ptrdiff_t>(weights.size() / 2), weights.end(),
+            static_cast<char>(0xFF));
+  write_file(model / "model.safetensors", weights);
+  return model;
+}
+
+TEST(Report, AStepThatFailsCostsItsPartAndTheExitStatus) {
+  const fs::path folder = fresh_folder();
+  const Outcome outcome = report_on_little(folder);
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_TRUE(fs::exists(folder / "out/planted/scan.json"));
+  EXPECT_TRUE(fs::exists(folder / "out/planted/explain.json"));
+  EXPECT_TRUE(fs::exists(folder / "out/figures/data/planted-layers.tsv"));
+  EXPECT_FALSE(fs::exists(folder / "out/planted/ablate.json"));
+  const std::vector<std::string> last = last_lines(outcome.err, 2);
+  ASSERT_EQ(last.size(), 2u) << outcome.err;
+  EXPECT_THAT(last[0], AllOf(HasSubstr("massact: [planted] ablate failed: "),
+                             HasSubstr("expected a mean of a dimension")));
+  EXPECT_THAT(last[1], HasSubstr("massact: [report] expected every step to work, got 1 "));
+
+  const Outcome quiet = report_on_little(folder, {"--quiet"});
+  EXPECT_EQ(quiet.status, 1);
+  EXPECT_EQ(last_lines(quiet.err, 9), last);
+}
+
+TEST(Report, AModelThatFailsAltogetherLeavesTheOthers) {
+  const fs::path folder = fresh_folder();
+  const fs::path damaged = model_of_nans(folder);
+  Arguments line = on_planted("report", folder / "out");
+  line.insert(line.begin() + 2, damaged.string());
+  const Outcome outcome = massact(line);
+  EXPECT_EQ(outcome.status, 1);
+  const std::vector<std::string> last = last_lines(outcome.err, 4);
+  ASSERT_EQ(last.size(), 4u) << outcome.err;
+  EXPECT_THAT(last[0], AllOf(HasSubstr("[model] scan failed: "), HasSubstr("finite")));
+  EXPECT_THAT(last[1], HasSubstr("[model] ablate failed: "));
+  EXPECT_THAT(last[2], HasSubstr("[model] explain failed: "));
+  EXPECT_THAT(last[3], HasSubstr("got 3 that failed"));
+  EXPECT_TRUE(fs::exists(folder / "out/figures/data/planted-layers.tsv"));
+
+  line.erase(line.begin() + 1);
+  line.back() = (folder / "alone").string();
+  EXPECT_EQ(massact(line).status, 1);
+  EXPECT_FALSE(fs::exists(folder / "alone/figures"));
+  EXPECT_FALSE(fs::exists(folder / "alone/report.html"));
+}
+
+TEST(Report, ForceMeasuresAnotherModelsDirectoryAgain) {
+  const fs::path folder = fresh_folder();
+  const fs::path other = copy_of_planted(folder);
+  write_file(other / "config.json", read_file(other / "config.json") + "\n");  // another hash
+  ASSERT_EQ(massact(on_planted("report", folder / "out")).status, 0);
+  fs::rename(folder / "out/planted", folder / "out/model");
+  Arguments line = on_planted("report", folder / "out");
+  line[1] = other.string();
+  const Outcome refused = massact(line);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.err, HasSubstr("expected results of this model"));
+  line.push_back("--force");
+  const Outcome forced = massact(line);
+  EXPECT_EQ(forced.status, 0) << forced.err;
+  std::set<std::string> hashes;
+  for (const char* file : {"scan.json", "ablate.json", "explain.json"}) {
+    hashes.insert(json_file(folder / "out/model" / file)["model"]["hash"].get<std::string>());
+  }
+  EXPECT_EQ(hashes.size(), 1u);
+}
+
+// The ablation compares features behind a norm that this model lacks, and says so as wrong usage.
+TEST(Report, AStepThatDoesNotTakeTheseFlagsFailsAlone) {
+  const fs::path out = fresh_folder() / "out";
+  const Outcome outcome =
+      massact({"report", (kGolden / "vision/timm-mean").string(), "--images",
+               (kGolden / "planted-vit/images/list.csv").string(), "--out", out.string()});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("massact: [timm-mean] ablate failed: [ln_final.hook_out]"));
+  EXPECT_TRUE(fs::exists(out / "timm-mean/scan.json"));
+  EXPECT_TRUE(fs::exists(out / "timm-mean/pictures.json"));
+  EXPECT_TRUE(fs::exists(out / "figures/data/timm-mean-layers.tsv"));
+}
+
+TEST(Report, SaysOnceWhatNoStepCanDoWithout) {
+  const fs::path out = fresh_folder() / "out";
+  const Outcome pixels =
+      massact({"report", (kGolden / "vision/vit").string(), "--images",
+               (kGolden / "planted-vit/images/list.csv").string(), "--out", out.string()});
+  EXPECT_EQ(pixels.status, 1);
+  EXPECT_THAT(pixels.err,
+              AllOf(HasSubstr("expected preprocessor_config.json"), Not(HasSubstr("failed"))));
+  const Outcome tokens =
+      massact({"report", (kGolden / "models/gpt2").string(), "--out", out.string()});
+  EXPECT_EQ(tokens.status, 1);
+  EXPECT_THAT(tokens.err, AllOf(HasSubstr("expected a tokenizer"), Not(HasSubstr("failed"))));
+  EXPECT_FALSE(fs::exists(out));
+}
+
+TEST(Report, ChecksAllPathsBeforeItMeasures) {
+  const fs::path folder = fresh_folder();
+  fs::create_directories(folder / "empty");
+  Arguments line = on_planted("report", folder / "out");
+  line.insert(line.begin() + 2, (folder / "empty").string());
+  const Outcome outcome = massact(line);
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("empty"));
+  EXPECT_FALSE(fs::exists(folder / "out/planted/scan.json"));
+}
+
 TEST(Report, RefusesWhatIsNeitherModelNorResult) {
   const fs::path folder = fresh_folder();
   fs::create_directories(folder / "empty");
@@ -205,9 +408,10 @@ TEST(Report, KeepsModelsApartWhoseNamesDifferOnlyByCase) {
 TEST(Report, QuickReadsLess) {
   const fs::path out = fresh_folder() / "report";
   Arguments line = on_planted("report", out);
-  line[5] = "16";  // --seq-len
-  line.push_back("--quick");
-  ASSERT_EQ(massact(line).status, 0);
+  line[5] = "16";                                            // --seq-len
+  line.insert(line.end(), {"--quick", "--rule", "500,50"});  // what the calibration window has too
+  const Outcome outcome = massact(line);
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(json_file(out / "planted/scan.json")["run"]["sequences"], 8);
 }
 

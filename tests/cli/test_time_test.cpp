@@ -126,6 +126,51 @@ TEST(TestTime, AnEarlierRunsPlanDoesNotStay) {
   EXPECT_FALSE(fs::exists(out / "registers-neurons.csv"));
 }
 
+TEST(TestTime, AReportHasThem) {
+  const fs::path out = fresh_folder() / "report";
+  const Outcome outcome = run("report", {"--out", out.string()});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const json result = json::parse(read_file(out / "model/registers.json"));
+  EXPECT_EQ(result["test_time"], result_of()["test_time"]);
+  EXPECT_EQ(result["variants"], result_of()["variants"]);
+  EXPECT_TRUE(fs::exists(out / "model/registers-plan.json"));
+  EXPECT_THAT(run("report", {"--out", out.string()}).err, HasSubstr("registers.json is there"));
+
+  const fs::path quick = out / "quick";
+  ASSERT_EQ(run("report", {"--out", quick.string(), "--quick"}).status, 0);
+  EXPECT_FALSE(fs::exists(quick / "model/registers.json"));
+}
+
+// Models with registers, and those that no token can be added to, have nothing that could fail.
+TEST(TestTime, AReportLeavesThemOutWhereTheyDoNotApply) {
+  for (const char* name : {"timm-dinov2-reg", "timm-sam"}) {
+    const fs::path out = fresh_folder() / name;
+    const Outcome outcome =
+        massact({"report", (kGolden / "vision" / name).string(), "--images",
+                 (kPlantedVit / "images/list.csv").string(), "--out", out.string()});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_TRUE(fs::exists(out / name / "pictures.json")) << name;
+    EXPECT_FALSE(fs::exists(out / name / "registers.json")) << name;
+  }
+}
+
+// Nothing stands out in this model: an earlier one's plan must not pass for its own.
+TEST(TestTime, AReportWithoutOutliersLeavesNoPlan) {
+  const fs::path out = fresh_folder() / "report";
+  const fs::path folder = out / "timm-augreg";
+  fs::create_directories(folder);
+  for (const char* name : {"registers-plan.json", "registers-neurons.csv"}) {
+    fs::copy_file(kPlantedVit / "expected.json", folder / name);
+  }
+  const Outcome outcome =
+      massact({"report", (kGolden / "vision/timm-augreg").string(), "--images",
+               (kPlantedVit / "images/list.csv").string(), "--out", out.string()});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_TRUE(json::parse(read_file(folder / "registers.json"))["test_time"]["neurons"].empty());
+  EXPECT_FALSE(fs::exists(folder / "registers-plan.json"));
+  EXPECT_FALSE(fs::exists(folder / "registers-neurons.csv"));
+}
+
 void expect_usage_error(const Outcome& outcome, const std::string& said) {
   EXPECT_EQ(outcome.status, 2) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr(said));

@@ -342,6 +342,15 @@ TEST_F(Vision, QuickReportsReadFewImages) {
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   const json scan = json::parse(read_file(out / model().filename() / "scan.json"));
   EXPECT_EQ(scan["run"]["images"]["files"].size(), 8u);
+  EXPECT_THAT(run("report", {"--quick", "--out", out.string()}).err,
+              HasSubstr("pictures.json is there, made with the same flags"));
+  const Outcome all = run("report", {"--out", out.string()});
+  EXPECT_EQ(all.status, 1);
+  EXPECT_THAT(all.err, HasSubstr("--max-images 8 in place of none"));
+  fs::remove(images() / "LABEL_2/more0.jpg");
+  const Outcome others = run("report", {"--quick", "--out", out.string()});
+  EXPECT_EQ(others.status, 1);
+  EXPECT_THAT(others.err, HasSubstr("pictures.json with --images 11 files ["));
 }
 
 TEST_F(Vision, TheWrongKindOfInputIsSaid) {

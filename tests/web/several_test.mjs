@@ -1,9 +1,9 @@
 // Reports on several models, on parts, and on results that this program does not know.
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { chartTable, freshFolder, harbour, json, massact, openBrowser, openReport, planted, screenshot, showChart } from "./support.mjs";
+import { chartTable, freshFolder, harbour, json, massact, massactFails, openBrowser, openReport, planted, screenshot, showChart } from "./support.mjs";
 
 test("models whose names differ only by case stand side by side on the same axes", async (t) => {
   const folder = freshFolder(t);
@@ -55,4 +55,31 @@ test("a damaged part is named where it would stand", async (t) => {
   const page = await openReport(await openBrowser(t), join(folder, "out"));
   assert.match(await page.locator("#text").innerText(), /could not be drawn/);
   assert.equal(await page.locator("#layers").count(), 1);
+});
+
+test("a step that failed is named where its part would stand", async (t) => {
+  const folder = freshFolder(t);
+  const text = join(folder, "short.txt");
+  writeFileSync(text, readFileSync(harbour[1], "utf8").slice(0, 300));
+  massact("report", planted, ...harbour, "--out", join(folder, "whole"), "--quiet");
+  const said = massactFails("report", planted, join(folder, "whole/planted"), "--text", text, ...harbour.slice(2), "--out", folder, "--quiet");
+  const why = said.match(/ablate failed: (.*)/)[1];
+  const page = await openReport(await openBrowser(t), folder);
+  const ablation = page.locator("#ablation");
+  assert.ok((await ablation.locator("p.warning").innerText()).includes(why));
+  assert.ok((await ablation.locator("figure").count()) > 0);
+  assert.ok((await page.locator("#summary").innerText()).includes(`Failed: the ablation (${why})`));
+  assert.equal(await page.locator("#explain p.warning").count(), 0);
+  assert.deepEqual(page.complaints, []);
+});
+
+test("a part that no model has is still named if its step failed", async (t) => {
+  const folder = freshFolder(t);
+  const text = join(folder, "short.txt");
+  writeFileSync(text, readFileSync(harbour[1], "utf8").slice(0, 300));
+  massactFails("report", planted, "--text", text, ...harbour.slice(2), "--out", folder, "--quiet");
+  const page = await openReport(await openBrowser(t), folder);
+  assert.match(await page.locator("#ablation").innerText(), /the ablation failed/);
+  assert.equal(await page.locator("nav a[href='#ablation']").count(), 1);
+  await screenshot(page, "failed-step");
 });

@@ -50,6 +50,13 @@ export function massact(...line) {
   return outcome;
 }
 
+/** Runs the program to its failure; gives what it said. */
+export function massactFails(...line) {
+  const outcome = spawnSync(program, line, { encoding: "utf8", cwd: source });
+  if (outcome.status !== 1) throw new Error(`massact ${line.join(" ")}: expected status 1, got ${outcome.status}: ${outcome.stderr}`);
+  return outcome.stderr;
+}
+
 export const harbour = ["--text", join(source, "tests/golden/texts/harbour.txt"), "--seq-len", "64", "--bos", "yes"];
 export const planted = join(source, "tests/golden/models/planted");
 

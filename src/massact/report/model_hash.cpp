@@ -1,14 +1,12 @@
 #include "massact/report/model_hash.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <filesystem>
 #include <string_view>
 
 #include "massact/io/json.h"
+#include "massact/report/fnv_hash.h"
 
 namespace massact {
 namespace {
@@ -16,23 +14,6 @@ namespace {
 constexpr std::int64_t kRuns = 8;
 constexpr std::int64_t kRunLength = 8;
 constexpr std::uint64_t kMaxConfigBytes = 64 << 20;
-
-// FNV-1a, 64 bits (Fowler, Noll, Vo).
-class Hash {
- public:
-  void add(const void* data, std::size_t bytes) {
-    const auto* at = static_cast<const unsigned char*>(data);
-    for (std::size_t i = 0; i < bytes; ++i) value_ = (value_ ^ at[i]) * 0x100000001B3ULL;
-  }
-  void add(std::string_view text) {
-    add(text.data(), text.size());
-    add("\0", 1);
-  }
-  std::uint64_t value() const { return value_; }
-
- private:
-  std::uint64_t value_ = 0xCBF29CE484222325ULL;
-};
 
 bool is_floating(DType type) {
   switch (type) {
@@ -49,7 +30,7 @@ bool is_floating(DType type) {
 }
 
 // Short runs of values at evenly spaced places.
-void add_samples(Hash& hash, const WeightSource& source, const TensorInfo& tensor) {
+void add_samples(FnvHash& hash, const WeightSource& source, const TensorInfo& tensor) {
   const std::int64_t elements = tensor.shape.element_count(tensor.name);
   const std::int64_t step = std::max(kRunLength, elements / kRuns);
   std::array<float, kRunLength> values{};
@@ -63,7 +44,7 @@ void add_samples(Hash& hash, const WeightSource& source, const TensorInfo& tenso
 }  // namespace
 
 std::string hash_of(const Model& model) {
-  Hash hash;
+  FnvHash hash;
   const std::filesystem::path config = model.path() / "config.json";
   if (std::filesystem::exists(config)) {
     hash.add(read_text_file(config, kMaxConfigBytes));
@@ -78,7 +59,7 @@ std::string hash_of(const Model& model) {
     // Around each sample the system maps up to 2 MiB.
     source.release(tensor.name);
   }
-  return fmt::format("{:016x}", hash.value());
+  return hash.digits();
 }
 
 }  // namespace massact

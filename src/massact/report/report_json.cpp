@@ -48,7 +48,8 @@ Json scan_json(const nlohmann::json& file, const std::string& label,
 Json missing_json(const std::vector<MissingPart>& missing) {
   Json list = Json::array();
   for (const MissingPart& gap : missing) {
-    list.push_back({{"part", gap.part}, {"why", gap.why}, {"how", gap.how}});
+    list.push_back(
+        {{"part", gap.part}, {"why", gap.why}, {"how", gap.how}, {"failed_step", gap.failed_step}});
   }
   return list;
 }
@@ -75,6 +76,7 @@ Json report_json(const std::vector<ModelResults>& models, std::vector<std::strin
                     {"explain", model.explain},
                     {"maps", model.maps},
                     {"pictures", model.pictures},
+                    {"registers", model.registers},
                     {"training", model.training},
                     {"missing", missing_json(missing)}});
   }

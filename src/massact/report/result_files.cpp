@@ -13,6 +13,7 @@
 #include "massact/report/attention_maps.h"
 #include "massact/report/explain_report.h"
 #include "massact/report/picture_json.h"
+#include "massact/report/registers_report.h"
 #include "massact/report/scan_json.h"
 #include "massact/report/scan_window_json.h"
 
@@ -36,7 +37,7 @@ struct Part {
   bool of_images = false;  // not missed where it is not
 };
 
-constexpr std::array<Part, 5> kParts = {{
+constexpr std::array<Part, 6> kParts = {{
     {"scan.json", "the scan", kScanSchema, kScanSchemaVersion, "scan", &ModelResults::scan},
     {"scan-window.json", "the values of single tokens", kScanWindowSchema, kScanWindowSchemaVersion,
      "scan", &ModelResults::window},
@@ -46,6 +47,8 @@ constexpr std::array<Part, 5> kParts = {{
      &ModelResults::explain},
     {"pictures.json", "the pictures", kPicturesSchema, kPicturesSchemaVersion, "report",
      &ModelResults::pictures, true},
+    {"registers.json", "the registers", kRegistersSchema, kRegistersSchemaVersion, "registers",
+     &ModelResults::registers, true},
 }};
 
 // Why a file's version cannot be used and what to do, or nothing if it can.
@@ -158,27 +161,36 @@ bool is_result_dir(const fs::path& path) {
                      [&](const Part& part) { return fs::exists(path / part.file); });
 }
 
-ModelResults read_results(const fs::path& directory) {
+ModelResults read_results_of(const fs::path& directory, const std::vector<std::string>& only) {
   ModelResults results;
   results.source = directory.string();
   results.label = fs::absolute(directory).lexically_normal().filename().string();
   if (results.label.empty()) {  // "results/"
     results.label = fs::absolute(directory).lexically_normal().parent_path().filename().string();
   }
-  for (const Part& part : kParts) read_part(directory, part, results);
-  require_one_model(directory, results);
-  if (results.empty()) {
-    std::string reasons;
-    for (const MissingPart& gap : results.missing) {
-      reasons += (reasons.empty() ? "" : "; ") + gap.why;
+  for (const Part& part : kParts) {
+    if (std::find(only.begin(), only.end(), part.file) != only.end()) {
+      read_part(directory, part, results);
     }
-    fail(directory.string(), "expected a usable result file, got none: {}", reasons);
   }
+  require_one_model(directory, results);
   if (!results.explain.is_null()) {
     results.maps = attention_maps(results.explain, directory, results.missing);
   }
   read_training(directory, results);
   return results;
+}
+
+ModelResults read_results(const fs::path& directory) {
+  std::vector<std::string> all;
+  for (const Part& part : kParts) all.emplace_back(part.file);
+  ModelResults results = read_results_of(directory, all);
+  if (!results.empty()) return results;
+  std::string reasons;
+  for (const MissingPart& gap : results.missing) {
+    reasons += (reasons.empty() ? "" : "; ") + gap.why;
+  }
+  fail(directory.string(), "expected a usable result file, got none: {}", reasons);
 }
 
 void read_training(const fs::path& directory, ModelResults& results) {

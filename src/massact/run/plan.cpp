@@ -4,6 +4,7 @@
 
 #include "massact/base/error.h"
 #include "massact/model/embedding.h"
+#include "massact/run/added_tokens.h"
 #include "massact/run/site_order.h"
 
 namespace massact {
@@ -146,15 +147,8 @@ void Plan::attach(const std::vector<int>& blocks, std::unique_ptr<AttentionObser
 void Plan::require_can_add(const std::string& name, const std::vector<SiteEdit>& edits) const {
   const ModelConfig& config = model_.config();
   if (!images_) fail_usage(name, "expected images to add tokens to, got texts");
-  const bool windows = std::any_of(config.windows.begin(), config.windows.end(),
-                                   [](std::int64_t window) { return window > 0; });
-  // A token outside the grid is in no window and has no place.
-  if (windows || config.vision.has_windows() || config.vision.relative_positions) {
-    fail_usage(name,
-               "expected a model whose patches all see any token to add, got windows or "
-               "relative positions ({})",
-               config.name);
-  }
+  const std::string absent = no_added_tokens(config);
+  if (!absent.empty()) fail_usage(name, "{}", absent);
   for (const SiteEdit& edit : edits) {
     if (edit.site.block >= 0 || edit.site.kind >= SiteKind::ln_final_out) continue;
     fail_usage(name_of(edit.site),

@@ -8,6 +8,7 @@
 #include "massact/edit/edits.h"
 #include "massact/edit/move.h"
 #include "massact/edit/random.h"
+#include "massact/run/added_tokens.h"
 #include "massact/study/test_time_parts.h"
 
 namespace massact {
@@ -100,6 +101,12 @@ std::vector<Variant> variants_of(const Context& context, const TestTimeResult& r
 }
 
 }  // namespace
+
+bool takes_test_time_registers(const Model& model) {
+  const ModelConfig& config = model.config();
+  return config.is_vision() && config.vision.registers == 0 && no_added_tokens(config).empty() &&
+         absence({SiteKind::mlp_post, 0}, config).empty();
+}
 
 void check_test_time(const Model& model, const ImageSplit& split, const TestTimeOptions& options) {
   const ModelConfig& config = model.config();

@@ -87,6 +87,10 @@ struct TestTimeResult {
   std::vector<OutlierMeasures> variants;
 };
 
+/// False for models with registers of their own, for those that cannot be given a token, and for
+/// those whose MLPs show no neurons.
+bool takes_test_time_registers(const Model& model);
+
 /// Throws UsageError for layers, neurons and tokens that are not there, before anything is
 /// computed.
 void check_test_time(const Model& model, const ImageSplit& split, const TestTimeOptions& options);

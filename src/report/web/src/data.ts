@@ -19,6 +19,7 @@ export interface ModelData {
   explain: Explain | null;
   maps: AttentionMap[];
   pictures: Pictures | null;
+  registers: Registers | null;
   training: TrainingRecord[];
   missing: Missing[];
 }
@@ -28,6 +29,8 @@ export interface Missing {
   part: string;
   why: string;
   how: string;
+  /** The step that failed to make it ("ablate"); empty: nobody tried. */
+  failed_step: string;
 }
 
 export interface ModelFacts {
@@ -154,6 +157,7 @@ export interface Variant {
 export interface ImageMeasures {
   top1: Estimate | null;
   top5: Estimate | null;
+  top1_change?: Estimate | null;
   feature_cosine: Estimate | null;
 }
 
@@ -242,6 +246,33 @@ export interface Pictures extends ResultFile {
   registers: number;
   attention_of: string;
   pictures: Picture[];
+}
+
+/** A variant of test-time registers, in the patches and in attention. */
+export interface OutlierVariant {
+  name: string;
+  largest_norm: Estimate;
+  outliers: Estimate;
+  added_norm: Estimate;
+  attention: { outliers: Estimate; largest_patch: Estimate; added: Estimate } | null;
+}
+
+export interface TestTime {
+  rule: { ratio: number | null; norm: number | null };
+  calibration_images: number;
+  outlier_layer: number;
+  last_layer: number;
+  queries: string;
+  layers: { layer: number; median_norm: number; largest_norm: number; outliers: number; kept: number }[];
+  neurons: { layer: number; neuron: number }[];
+  variants: OutlierVariant[];
+}
+
+export interface Registers extends ResultFile {
+  split: { calibration: string; evaluation: string };
+  /** Of models without registers of their own. */
+  test_time: TestTime | null;
+  variants: Variant[];
 }
 
 export interface TrainingRecord {

@@ -6,6 +6,7 @@ import { constancySection } from "./charts/constancy";
 import { explainSection } from "./charts/explain";
 import { layersSection } from "./charts/layers";
 import { picturesSection } from "./charts/pictures";
+import { registersSection } from "./charts/registers";
 import { trainingSection } from "./charts/training";
 import { readReport, type Report } from "./data";
 import { append, el } from "./dom";
@@ -19,19 +20,22 @@ interface Part {
   id: string;
   name: string;
   make: (report: Report) => HTMLElement | null;
+  /** The step of `massact report` whose results it shows first. */
+  step?: string;
 }
 
 const kParts: Part[] = [
   { id: "summary", name: "Summary", make: summarySection },
-  { id: "findings", name: "Findings", make: (r) => findingsSection(r.models) },
+  { id: "findings", name: "Findings", make: (r) => findingsSection(r.models), step: "scan" },
   { id: "bars", name: "3-D", make: (r) => barsSection(r.models) },
   { id: "layers", name: "Layers", make: (r) => layersSection(r.models) },
   { id: "text", name: "Text", make: (r) => textSection(r.models) },
   { id: "constancy", name: "Constancy", make: (r) => constancySection(r.models) },
-  { id: "ablation", name: "Ablation", make: (r) => ablationSection(r.models) },
-  { id: "explain", name: "Bias", make: (r) => explainSection(r.models) },
+  { id: "ablation", name: "Ablation", make: (r) => ablationSection(r.models), step: "ablate" },
+  { id: "explain", name: "Bias", make: (r) => explainSection(r.models), step: "explain" },
   { id: "attention", name: "Attention", make: (r) => attentionSection(r.models) },
-  { id: "pictures", name: "Pictures", make: (r) => picturesSection(r.models) },
+  { id: "pictures", name: "Pictures", make: (r) => picturesSection(r.models), step: "pictures" },
+  { id: "registers", name: "Registers", make: (r) => registersSection(r.models), step: "registers" },
   { id: "training", name: "Training", make: (r) => trainingSection(r.models) },
   { id: "details", name: "Details", make: detailsSection },
 ];
@@ -50,6 +54,16 @@ function makePart(part: Part, report: Report): HTMLElement | null {
   }
 }
 
+// What a step that failed should have shown, named where it would stand.
+function withFailures(part: Part, report: Report, made: HTMLElement | null): HTMLElement | null {
+  const failed = report.models.flatMap((model) => model.missing.filter((gap) => gap.failed_step && gap.failed_step === part.step).map((gap) => ({ model, gap })));
+  if (failed.length === 0) return made;
+  const section = made ?? el("section", { id: part.id }, el("h2", {}, part.name));
+  const lines = failed.map(({ model, gap }) => el("p", { class: "warning" }, `${model.label} is not here: ${gap.part} failed. ${gap.why}`));
+  section.querySelector("h2")!.after(...lines);
+  return section;
+}
+
 function main(): void {
   const report = readReport();
   const names = report.models.map((model) => model.label).join(", ");
@@ -63,7 +77,7 @@ function main(): void {
     nav,
   );
   for (const part of kParts) {
-    const section = makePart(part, report);
+    const section = withFailures(part, report, makePart(part, report));
     if (!section) continue;
     nav.append(el("a", { href: `#${part.id}` }, part.name));
     main.append(section);

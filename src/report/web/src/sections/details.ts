@@ -45,6 +45,7 @@ export function detailsSection(report: Report): HTMLElement {
       ["scan", model.scan],
       ["ablate", model.ablate],
       ["explain", model.explain],
+      ["registers", model.registers],
     ];
     for (const [name, file] of parts) {
       if (file) section.append(detailsOf(`${model.label}: ${name}`, file));

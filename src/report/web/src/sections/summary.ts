@@ -47,7 +47,8 @@ function verdict(model: ModelData): HTMLElement {
   for (const line of lines) block.append(el("p", {}, line));
   if (lines.length === 0) block.append(el("p", {}, "There are no results to report on."));
   for (const gap of model.missing) {
-    block.append(el("p", { class: "note" }, `Not in this report: ${gap.part} (${gap.why}). ${gap.how}`));
+    const kind = gap.failed_step ? "warning" : "note";
+    block.append(el("p", { class: kind }, `${gap.failed_step ? "Failed" : "Not in this report"}: ${gap.part} (${gap.why}). ${gap.how}`));
   }
   return block;
 }
