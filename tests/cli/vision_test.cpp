@@ -187,6 +187,15 @@ TEST_F(Vision, AblateWithoutAHeadComparesFeatures) {
   EXPECT_THAT(outcome.out, Not(HasSubstr("mean KL")));
 }
 
+// timm's fc_norm stands behind the mean over tokens: what it reads is no site.
+TEST_F(Vision, AblateWithoutAFinalNormComparesLogits) {
+  copy_model("timm-mean");
+  const Outcome outcome = run("ablate");
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(flat(outcome.out), HasSubstr("mean KL"));
+  EXPECT_THAT(flat(outcome.out), HasSubstr("cosine"));
+}
+
 TEST_F(Vision, RegistersAreMeasuredFixedAndSaved) {
   const Outcome outcome = run("registers", {"--out", out().string(), "--each-layer"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;

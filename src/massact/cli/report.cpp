@@ -158,6 +158,10 @@ void remark(const ReportFlags& flags, const std::string& text) {
 
 TextFlags text_of(const ReportFlags& flags, const Model& model) {
   TextFlags text = flags.text;
+  // The text that ships with the program has to be long enough for the ablation's halves.
+  if (text.text.empty() && text.tokens.empty() && text.seq_len == 0) {
+    text.seq_len = std::min(text.effective_seq_len(model.config()), kBuiltInSeqLen);
+  }
   if (!flags.quick) return text;
   text.sequences = std::min(text.sequences, kQuickSequences);
   text.seq_len = std::min(text.effective_seq_len(model.config()), kQuickSeqLen);

@@ -173,11 +173,12 @@ class Features final : public Observer {
   std::int64_t rows_ = 0;
 };
 
-// An embedding is the features; a classifier hides them, one step before.
+// An embedding is the features; a classifier hides them, one step before. One that pools first and
+// normalises then (timm's fc_norm) has no such site: there its logits are compared.
 Site feature_site(const ModelConfig& config) {
   const bool embedding =
       config.head.kind == HeadKind::embedding || config.head.kind == HeadKind::features;
-  return {embedding ? SiteKind::logits : SiteKind::ln_final_out, -1};
+  return {embedding || !config.final_norm ? SiteKind::logits : SiteKind::ln_final_out, -1};
 }
 
 Losses each(const std::vector<double>& values) {
