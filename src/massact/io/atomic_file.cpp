@@ -29,10 +29,10 @@ AtomicFile::AtomicFile(std::filesystem::path target) : target_(std::move(target)
   namespace fs = std::filesystem;
   const std::string name = target_.string();
   require(target_.has_filename(), name, "expected a file name, got a directory");
-  std::error_code error;
-  if (fs::is_symlink(target_, error)) target_ = fs::weakly_canonical(target_, error);
+  std::error_code ignored, error;
+  if (fs::is_symlink(target_, ignored)) target_ = fs::weakly_canonical(target_, error);
   require(!error, name, "expected a file to write, got: {}", error.message());
-  const fs::file_type type = fs::status(target_, error).type();
+  const fs::file_type type = fs::status(target_, ignored).type();
   require(type != fs::file_type::directory, name, "expected a file to write, got a directory");
   require(type == fs::file_type::regular || type == fs::file_type::not_found ||
               type == fs::file_type::none,

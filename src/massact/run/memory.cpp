@@ -120,7 +120,7 @@ MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
     plan.unembedding = Unembedding::packed_bytes(config, request.precision);
     const std::int64_t rows = config.head.pools()       ? 1
                               : config.head.reads_all() ? longest
-                                                        : logits_rows(config);
+                                                        : std::min(logits_rows(config), longest);
     plan.workspace += static_cast<std::uint64_t>(rows * config.logit_count()) * sizeof(float);
     if (config.head.pooling == Pooling::patch_neighbours) {
       plan.workspace += Neck::workspace_bytes(config);
