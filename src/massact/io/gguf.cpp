@@ -163,14 +163,15 @@ Part open_part(const std::filesystem::path& path) {
 std::vector<std::filesystem::path> part_paths(const std::filesystem::path& first,
                                               std::uint64_t count) {
   const std::string name = first.filename().string();
-  const std::string ending = fmt::format("-00001-of-{:05}.gguf", count);
+  const std::string extension = first.extension().string();  // .gguf, or .GGUF
+  const std::string ending = fmt::format("-00001-of-{:05}{}", count, extension);
   require(name.ends_with(ending), first.string(),
           "expected the first of {} parts to be called NAME{}, got {}", count, ending, name);
   const std::string stem = name.substr(0, name.size() - ending.size());
   std::vector<std::filesystem::path> paths;
   std::vector<std::string> missing;
   for (std::uint64_t part = 1; part <= count; ++part) {
-    const std::string file = fmt::format("{}-{:05}-of-{:05}.gguf", stem, part, count);
+    const std::string file = fmt::format("{}-{:05}-of-{:05}{}", stem, part, count, extension);
     paths.push_back(first.parent_path() / file);
     if (!std::filesystem::exists(paths.back())) missing.push_back(file);
   }
