@@ -8,6 +8,7 @@
 #include "massact/cli/commands.h"
 #include "massact/cli/flags.h"
 #include "massact/cli/terminal.h"
+#include "massact/cli/validators.h"
 #include "massact/model/synthetic_model.h"
 #include "massact/report/bench_report.h"
 #include "massact/study/bench.h"
@@ -78,7 +79,7 @@ void add_bench(CLI::App& app, Action& action) {
       ->check(CLI::IsMember(synthetic_shapes()))
       ->capture_default_str();
   command->add_option("--layers", flags->model.layers, "Blocks (default: the shape's)")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least_one());
   command->add_option("--weights", flags->type, "Type of the weights")
       ->check(CLI::IsMember({"bf16", "f32"}))
       ->capture_default_str();
@@ -94,9 +95,9 @@ void add_bench(CLI::App& app, Action& action) {
   command
       ->add_option("--tokens", flags->tokens,
                    "Tokens per sequence (default: the shape's limit, at most 2048)")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least_one());
   command->add_option("--sequences", flags->sequences, "Sequences, or images")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least_one())
       ->capture_default_str();
   command->add_option("--observers", flags->observers, "Watch what scan watches")
       ->check(CLI::IsMember({"on", "off"}))
