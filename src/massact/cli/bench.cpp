@@ -1,4 +1,6 @@
 // `massact bench`: how fast this machine scans, on random weights of a well-known shape.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
@@ -123,7 +125,7 @@ void bench(const BenchFlags& flags) {
                                         .run = flags.run.options()},
                                        *progress);
   print(flags.json ? bench_to_json(result).dump(1) + "\n"
-                   : bench_text(result));
+                   : bench_text(result, text_style_of(STDOUT_FILENO)));
 }
 
 }  // namespace
