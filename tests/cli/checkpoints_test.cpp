@@ -114,6 +114,33 @@ TEST(Adapters, NeedABaseWithHuggingFacesNames) {
   EXPECT_THAT(outcome.err, HasSubstr("[--adapter]"));
 }
 
+// A folder without config.json, as people download GGUF files.
+TEST(GgufFolders, OpenTheirOnlyModel) {
+  namespace fs = std::filesystem;
+  const fs::path golden = kGolden / "gguf/models/llama-gqa-tied.gguf";
+  const fs::path folder = fresh_folder();
+  const fs::path snapshot = folder / "models--x--y" / "snapshots" / "abc";
+  const fs::path blobs = folder / "models--x--y" / "blobs";
+  fs::create_directories(snapshot);
+  fs::create_directories(blobs);
+  fs::copy_file(golden, blobs / "0f1e2d");
+  fs::create_symlink("../../blobs/0f1e2d", snapshot / "tied.GGUF");
+  const json expected = inspected({golden.string()})["tensors"];
+  ASSERT_FALSE(expected.empty());
+  for (const fs::path& path :
+       {folder / "models--x--y", snapshot, snapshot / "tied.GGUF", blobs / "0f1e2d"}) {
+    EXPECT_EQ(inspected({path.string()})["tensors"], expected) << path;
+  }
+  fs::copy_file(golden, snapshot / "second.gguf");
+  const Outcome outcome = massact({"inspect", (folder / "models--x--y").string()});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("expected one model, got 2"), HasSubstr("tied.GGUF"),
+                                 HasSubstr("second.gguf")));
+  const Outcome empty = massact({"inspect", blobs.parent_path().parent_path().string()});
+  EXPECT_EQ(empty.status, 1);
+  EXPECT_THAT(empty.err, HasSubstr("expected config.json or one .gguf file"));
+}
+
 TEST(Experts, ScanReportsWhichExpertsSawTheTokens) {
   const std::string tokens = token_file(fresh_folder());
   const Outcome outcome =

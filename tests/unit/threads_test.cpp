@@ -1,9 +1,14 @@
 #include "massact/base/threads.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <numeric>
 #include <stdexcept>
+
+#include "massact/base/error.h"
 
 namespace massact {
 namespace {
@@ -47,6 +52,28 @@ TEST_P(ThreadsTest, NestedCallsRun) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Counts, ThreadsTest, testing::Values(1, 2, 5));
+
+// In a process of its own: address space for some stacks, but not for a thousand.
+[[noreturn]] void start_more_threads_than_fit() {
+  constexpr rlim_t kRoom = rlim_t{512} << 20;
+  const rlimit limit{kRoom, kRoom};
+  setrlimit(RLIMIT_AS, &limit);
+  try {
+    const Threads threads(1000);
+  } catch (const Error& error) {
+    std::fputs(error.what(), stderr);
+    std::exit(3);
+  }
+  std::exit(4);
+}
+
+TEST(Threads, TooManyAreAnError) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer's own memory is beyond the limit of this test";
+#endif
+  EXPECT_EXIT(start_more_threads_than_fit(), testing::ExitedWithCode(3),
+              "threads. expected to start 1000 threads, the system gave [0-9]+: .*--threads");
+}
 
 }  // namespace
 }  // namespace massact

@@ -3,6 +3,9 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <system_error>
+
+#include "massact/base/error.h"
 
 namespace massact {
 namespace {
@@ -23,6 +26,15 @@ void wait_while_equal(const std::atomic<T>& value, T old) {
   value.wait(old, std::memory_order_acquire);
 }
 
+// Wakes the workers for the last time and waits for their end.
+void stop(std::vector<std::thread>& workers, std::atomic<std::uint32_t>& generation,
+          std::atomic<bool>& stopping) {
+  stopping.store(true, std::memory_order_relaxed);
+  generation.fetch_add(1, std::memory_order_release);
+  generation.notify_all();
+  for (auto& worker : workers) worker.join();
+}
+
 }  // namespace
 
 int available_cpus() {
@@ -34,17 +46,22 @@ int available_cpus() {
 
 Threads::Threads(int count) {
   const int total = count > 0 ? count : available_cpus();
-  for (int worker = 1; worker < total; ++worker) {
-    workers_.emplace_back([this, worker] { work(worker); });
+  workers_.reserve(static_cast<std::size_t>(total - 1));
+  try {
+    for (int worker = 1; worker < total; ++worker) {
+      workers_.emplace_back([this, worker] { work(worker); });
+    }
+  } catch (const std::system_error& error) {
+    stop(workers_, generation_, stopping_);  // no destructor follows
+    fail("threads", "expected to start {} threads, the system gave {}: {} (try fewer: --threads)",
+         total, workers_.size() + 1, error.what());
+  } catch (...) {
+    stop(workers_, generation_, stopping_);
+    throw;
   }
 }
 
-Threads::~Threads() {
-  stopping_.store(true, std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
-  generation_.notify_all();
-  for (auto& worker : workers_) worker.join();
-}
+Threads::~Threads() { stop(workers_, generation_, stopping_); }
 
 // Enters the current job unless it is closed. The acquire makes its body and end visible.
 bool Threads::join() {

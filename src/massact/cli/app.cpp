@@ -15,6 +15,7 @@
 #include "massact/base/interrupt.h"
 #include "massact/cli/suggest.h"
 #include "massact/cli/terminal.h"
+#include "massact/cli/validators.h"
 #include "massact/report/version.h"
 
 namespace massact {
@@ -113,6 +114,9 @@ std::unique_ptr<CLI::App> make_app(Action& action) {
   add_families(*app, action);
   add_completion(*app, action);
   add_version_flags(*app);
+  for (CLI::App* command : app->get_subcommands([](CLI::App*) { return true; })) {
+    refuse_empty_values(*command);
+  }
   return app;
 }
 

@@ -8,6 +8,7 @@
 #include "massact/base/error.h"
 #include "massact/cli/commands.h"
 #include "massact/cli/output.h"
+#include "massact/cli/validators.h"
 #include "massact/report/explain_report.h"
 #include "massact/report/model_hash.h"
 
@@ -100,7 +101,7 @@ void declare_steps(CLI::App& command, ExplainFlags& flags) {
   command
       .add_option("--spike", flags.options.spike,
                   "Super weights: input and output of the down projection beyond this")
-      ->check(CLI::NonNegativeNumber)
+      ->check(zero_or_more())
       ->capture_default_str();
   flags.text
       .own(command.add_option(

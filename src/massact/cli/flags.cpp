@@ -11,12 +11,14 @@
 #include "massact/cli/default_text.h"
 #include "massact/cli/progress_bar.h"
 #include "massact/cli/terminal.h"
+#include "massact/cli/validators.h"
 #include "massact/study/image_input.h"
 
 namespace massact {
 namespace {
 
 constexpr std::int64_t kDefaultSeqLen = 2048;
+constexpr std::int64_t kMostThreads = 1024;  // more is a slip of the hand
 
 std::string first_typed(const std::vector<const CLI::Option*>& options) {
   const auto typed = std::find_if(options.begin(), options.end(),
@@ -58,9 +60,9 @@ void TextFlags::declare_size(CLI::App& command) {
   own(command.add_option(
           "--seq-len", seq_len,
           "Tokens per sequence, BOS included (default: the model's limit, at most 2048)"))
-      ->check(CLI::PositiveNumber);
+      ->check(at_least_one());
   own(command.add_option("--sequences", sequences, "How many sequences, from the start"))
-      ->check(CLI::PositiveNumber)
+      ->check(at_least_one())
       ->capture_default_str();
 }
 
@@ -119,7 +121,7 @@ void ImageFlags::declare(CLI::App& command) {
       command
           .add_option("--max-images", max_images,
                       "At most so many: the first, of labelled ones spread over all classes")
-          ->check(CLI::PositiveNumber));
+          ->check(at_least_one()));
   options_.push_back(
       command.add_flag("--skip-bad", skip_bad, "Leave broken images out, and list them"));
 }
@@ -177,7 +179,7 @@ void RunFlags::declare(CLI::App& command) {
       ->check(CLI::IsMember({"auto", "f32", "bf16", "int8"}))
       ->capture_default_str();
   command.add_option("--threads", threads, "Default: all CPUs this process may use")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least_one(kMostThreads));
   command.add_option("--memory", memory, "Budget such as 3GiB (default: 3/4 of the RAM)");
 }
 

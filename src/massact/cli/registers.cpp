@@ -7,6 +7,7 @@
 #include "massact/cli/flags.h"
 #include "massact/cli/image_split.h"
 #include "massact/cli/output.h"
+#include "massact/cli/validators.h"
 #include "massact/report/model_hash.h"
 #include "massact/report/registers_report.h"
 #include "massact/study/registers.h"
@@ -50,20 +51,20 @@ void declare_test_time(CLI::App& command, RegistersFlags& flags) {
   add("--neurons", options.neurons,
       "Neurons whose activations move to the added token (default: as few as take nine of ten "
       "outliers away)")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least_one());
   add("--added-tokens", options.tokens, "Tokens to add (default: 1)")->check(CLI::Range(1, 64));
   add("--outlier-ratio", options.rule.ratio,
       "Outliers are patches of at least so many times the median length (default: 3)")
-      ->check(CLI::PositiveNumber);
+      ->check(above_zero());
   add("--outlier-norm", options.rule.norm, "Outliers are patches of at least this length instead")
-      ->check(CLI::PositiveNumber)
+      ->check(above_zero())
       ->excludes("--outlier-ratio");
   add("--outlier-layer", options.outlier_layer,
       "Layer behind which they are looked for (default: where they stand out most)")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least_one());
   add("--last-layer", options.last_layer,
       "Last layer of the neurons (default: where half of the outliers are there)")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least_one());
   add("--seed", options.seed, "Seed of the control's random neurons (default: 0)");
   add("--rank", flags.rank,
       "Neurons by contribution (default) or, as published, by activation at outliers")

@@ -34,13 +34,28 @@ void check_version(ByteCursor& cursor) {
           version);
 }
 
+// Types of the specification (ggml's enum ggml_type) that have no reader here, some long removed.
+constexpr std::pair<std::uint32_t, std::string_view> kUnreadable[] = {
+    {4, "Q4_2"},    {5, "Q4_3"},        {9, "Q8_1"},        {15, "Q8_K"},       {16, "IQ2_XXS"},
+    {17, "IQ2_XS"}, {18, "IQ3_XXS"},    {19, "IQ1_S"},      {21, "IQ3_S"},      {22, "IQ2_S"},
+    {29, "IQ1_M"},  {31, "Q4_0_4_4"},   {32, "Q4_0_4_8"},   {33, "Q4_0_8_8"},   {34, "TQ1_0"},
+    {35, "TQ2_0"},  {36, "IQ4_NL_4_4"}, {37, "IQ4_NL_4_8"}, {38, "IQ4_NL_8_8"}, {40, "NVFP4"},
+    {41, "Q1_0"}};
+
+std::string unreadable_type(std::uint32_t id) {
+  for (const auto& [number, name] : kUnreadable) {
+    if (number == id) return fmt::format("{} (type number {})", name, id);
+  }
+  return fmt::format("type number {}", id);
+}
+
 const GgufType& read_type(ByteCursor& cursor, std::string_view tensor) {
   const auto id = cursor.read<std::uint32_t>("a tensor type");
   if (const GgufType* type = find_gguf_type(id)) return *type;
   std::vector<std::string> known;
   for (const GgufType& type : gguf_types()) known.emplace_back(type.name);
-  fail(cursor.where(), "expected {} in one of the types {}, got type number {}", tensor,
-       join(known), id);
+  fail(cursor.where(), "expected {} in one of the types {}, got {}", tensor, join(known),
+       unreadable_type(id));
 }
 
 // The file lists extents innermost first.
@@ -148,14 +163,15 @@ Part open_part(const std::filesystem::path& path) {
 std::vector<std::filesystem::path> part_paths(const std::filesystem::path& first,
                                               std::uint64_t count) {
   const std::string name = first.filename().string();
-  const std::string ending = fmt::format("-00001-of-{:05}.gguf", count);
+  const std::string extension = first.extension().string();  // .gguf, or .GGUF
+  const std::string ending = fmt::format("-00001-of-{:05}{}", count, extension);
   require(name.ends_with(ending), first.string(),
           "expected the first of {} parts to be called NAME{}, got {}", count, ending, name);
   const std::string stem = name.substr(0, name.size() - ending.size());
   std::vector<std::filesystem::path> paths;
   std::vector<std::string> missing;
   for (std::uint64_t part = 1; part <= count; ++part) {
-    const std::string file = fmt::format("{}-{:05}-of-{:05}.gguf", stem, part, count);
+    const std::string file = fmt::format("{}-{:05}-of-{:05}{}", stem, part, count, extension);
     paths.push_back(first.parent_path() / file);
     if (!std::filesystem::exists(paths.back())) missing.push_back(file);
   }

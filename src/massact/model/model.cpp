@@ -9,6 +9,7 @@
 #include "massact/io/quantized_weights.h"
 #include "massact/io/weight_files.h"
 #include "massact/model/family.h"
+#include "massact/model/gguf_files.h"
 #include "massact/model/gguf_model.h"
 #include "massact/model/torch_model.h"
 #include "massact/text/gguf_tokenizer.h"
@@ -132,6 +133,10 @@ Model open_gguf_model(const fs::path& path, const OpenOptions& options) {
        .tokenizer = std::move(tokenizer)});
 }
 
+bool has_config(const fs::path& directory) {
+  return fs::exists(directory / "config.json") || fs::exists(directory / "open_clip_config.json");
+}
+
 JsonObject read_config_of(const fs::path& directory) {
   const fs::path config_path = directory / "config.json";
   if (const fs::path open_clip = directory / "open_clip_config.json";
@@ -143,7 +148,7 @@ JsonObject read_config_of(const fs::path& directory) {
             open_clip.string()};
   }
   require(fs::exists(config_path), directory.string(),
-          "expected a directory with config.json (is this a model?)");
+          "expected config.json or one .gguf file in this directory (is this a model?)");
   return JsonObject::from_file(config_path, kMaxConfigBytes);
 }
 
@@ -177,6 +182,38 @@ Model open_hf_model(const fs::path& directory, const JsonObject& json, const Ope
        .notes = std::move(notes)});
 }
 
+Model open_file(const fs::path& path, const OpenOptions& options) {
+  const std::string extension = path.extension().string();
+  const bool gguf = is_gguf_file(path);
+  if (!gguf && is_torch_checkpoint(path)) return open_torch_file(path, options);
+  if (!options.adapter.empty() && (gguf || extension == ".bin")) {
+    fail_usage("--adapter",
+               "expected a base model with Hugging Face's weight names (a directory), got {}",
+               path.string());
+  }
+  if (gguf) return open_gguf_model(path, options);
+  if (extension == ".bin") return open_llama2c_model(path, options);
+  if (path.filename() == "config.json" || extension == ".safetensors") {
+    const fs::path folder = path.has_parent_path() ? path.parent_path() : ".";
+    return open_hf_model(folder, read_config_of(folder), options);
+  }
+  fail(path.string(),
+       "expected a directory with config.json, a .gguf, a PyTorch .pt or .pth, or a llama2.c .bin "
+       "file, got a {} file",
+       extension.empty() ? "nameless" : extension);
+}
+
+Model open_directory(const fs::path& folder, const OpenOptions& options) {
+  if (!has_config(folder)) {
+    // nanoGPT's output folder holds nothing but its checkpoint.
+    if (fs::exists(folder / "ckpt.pt")) return open_torch_file(folder / "ckpt.pt", options);
+    if (const fs::path gguf = find_gguf_model(folder); !gguf.empty()) {
+      return open_file(gguf, options);
+    }
+  }
+  return open_hf_model(folder, read_config_of(folder), options);
+}
+
 }  // namespace
 
 const Tokenizer& Model::tokenizer() const {
@@ -194,30 +231,8 @@ bool Model::has_half_weights() const {
 
 Model open_model(const fs::path& path, const OpenOptions& options) {
   require(fs::exists(path), path.string(), "expected a model, found no such file or directory");
-  if (fs::is_directory(path)) {
-    const fs::path folder = resolve_cache_folder(path);
-    // nanoGPT's output folder holds nothing but its checkpoint.
-    const bool nanogpt = !fs::exists(folder / "config.json") && fs::exists(folder / "ckpt.pt");
-    if (nanogpt) return open_torch_file(folder / "ckpt.pt", options);
-    return open_hf_model(folder, read_config_of(folder), options);
-  }
-  const std::string extension = path.extension().string();
-  if (is_torch_checkpoint(path)) return open_torch_file(path, options);
-  if (!options.adapter.empty() && (extension == ".bin" || extension == ".gguf")) {
-    fail_usage("--adapter",
-               "expected a base model with Hugging Face's weight names (a directory), got {}",
-               path.string());
-  }
-  if (extension == ".bin") return open_llama2c_model(path, options);
-  if (extension == ".gguf") return open_gguf_model(path, options);
-  if (path.filename() == "config.json" || extension == ".safetensors") {
-    const fs::path folder = path.has_parent_path() ? path.parent_path() : ".";
-    return open_hf_model(folder, read_config_of(folder), options);
-  }
-  fail(path.string(),
-       "expected a directory with config.json, a .gguf, a PyTorch .pt or .pth, or a llama2.c .bin "
-       "file, got a {} file",
-       extension.empty() ? "nameless" : extension);
+  return fs::is_directory(path) ? open_directory(resolve_cache_folder(path), options)
+                                : open_file(path, options);
 }
 
 Model open_text_tower(const fs::path& path, const OpenOptions& options) {

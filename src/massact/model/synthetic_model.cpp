@@ -75,18 +75,6 @@ const std::map<std::string, json>& shapes() {
   return all;
 }
 
-json config_of(const SyntheticOptions& options) {
-  const auto found = shapes().find(options.shape);
-  if (found == shapes().end()) {
-    fail_usage("--shape", "unknown shape '{}' (known: {})", options.shape,
-               join(synthetic_shapes()));
-  }
-  json config = found->second;
-  const char* field = config["model_type"] == "gpt2" ? "n_layer" : "num_hidden_layers";
-  if (options.layers > 0) config[field] = options.layers;
-  return config;
-}
-
 // Weights made when they are read, by name: matrices random, norms one, other vectors zero.
 class SyntheticWeights final : public WeightSource {
  public:
@@ -218,7 +206,7 @@ struct Synthetic {
 
 Synthetic make(const SyntheticOptions& options) {
   Synthetic synthetic;
-  synthetic.file = config_of(options);
+  synthetic.file = synthetic_config(options);
   const JsonObject fields(synthetic.file, options.shape);
   const Family& family = find_family(fields.get<std::string>("model_type"), options.shape);
   synthetic.config = family.read_config(fields);
@@ -236,6 +224,18 @@ std::vector<std::string> synthetic_shapes() {
   return names;
 }
 
+json synthetic_config(const SyntheticOptions& options) {
+  const auto found = shapes().find(options.shape);
+  if (found == shapes().end()) {
+    fail_usage("--shape", "unknown shape '{}' (known: {})", options.shape,
+               join(synthetic_shapes()));
+  }
+  json config = found->second;
+  const char* field = config["model_type"] == "gpt2" ? "n_layer" : "num_hidden_layers";
+  if (options.layers > 0) config[field] = options.layers;
+  return config;
+}
+
 Model make_synthetic_model(const SyntheticOptions& options) {
   Synthetic synthetic = make(options);
   const std::int64_t layers = synthetic.config.layers;
@@ -249,7 +249,10 @@ Model make_synthetic_model(const SyntheticOptions& options) {
 void write_synthetic_model(const SyntheticOptions& options, const std::filesystem::path& directory,
                            Progress& progress) {
   const Synthetic synthetic = make(options);
-  std::filesystem::create_directories(directory);
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  require(!error, directory.string(), "expected to create this directory for a model, got: {}",
+          error.message());
   std::vector<SafetensorsWriter::Declaration> declared;
   std::uint64_t total = 0;
   for (const auto& info : synthetic.weights->tensors()) {

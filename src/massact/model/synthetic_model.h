@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -21,11 +22,15 @@ struct SyntheticOptions {
   DType type = DType::bf16;
 };
 
+/// Its config.json as Hugging Face writes it. Throws UsageError for an unknown shape.
+nlohmann::json synthetic_config(const SyntheticOptions& options);
+
 /// A model whose weights exist only while they are read: a 70B model needs no disk and no more
 /// memory than one block. Throws UsageError for an unknown shape.
 Model make_synthetic_model(const SyntheticOptions& options);
 
-/// The same model as an HF directory with one safetensors file.
+/// The same model as an HF directory with one safetensors file. Throws Error if the directory
+/// cannot be made or written.
 void write_synthetic_model(const SyntheticOptions& options, const std::filesystem::path& directory,
                            Progress& progress);
 

@@ -7,6 +7,7 @@
 #include "massact/report/eval_text.h"
 #include "massact/report/image_text.h"
 #include "massact/report/numbers.h"
+#include "massact/report/table.h"
 
 namespace massact {
 namespace {
@@ -136,11 +137,13 @@ std::string targets_text(const AblateResult& result, const TextStyle& style) {
             ? fmt::format("no mean: it met the rule nowhere in the calibration {}",
                           result.images ? "images" : "windows")
             : fmt::format("mean {} (n = {})", signed_number(target.mean), target.mean_count);
+    TextStyle inner = style;
+    inner.width = style.width - 2;
     out += "  " +
            wrap(fmt::format("dimension {}, {} token \"{}\": {}", target.finding.dimension,
                             target.finding.position_class, printable(target.finding.token, style),
                             mean),
-                style) +
+                inner) +
            "\n";
   }
   return out;
@@ -151,7 +154,7 @@ std::string targets_text(const AblateResult& result, const TextStyle& style) {
 std::string variants_table(const AblateResult& result, const TextStyle& style) {
   std::vector<std::vector<std::string>> rows = {header_of(result)};
   for (const VariantRow& row : result.rows) rows.push_back(cells_of(result, row, style));
-  return table_text(rows);
+  return table_text(rows, style);
 }
 
 std::string ablate_text(const AblateResult& result, const TextStyle& style) {

@@ -3,38 +3,56 @@
 #include <fmt/format.h>
 
 #include "massact/base/units.h"
+#include "massact/report/table.h"
 
 namespace massact {
 namespace {
 
-std::string share_line(std::string_view name, double seconds, double total) {
-  return fmt::format("  {:<24}{:>8.3f} s {:>6.1f} %\n", name, seconds, 100 * seconds / total);
+std::vector<std::string> share_row(std::string_view name, double seconds, double total) {
+  return {std::string(name), fmt::format("{:.3f} s", seconds),
+          fmt::format("{:.1f} %", 100 * seconds / total)};
+}
+
+// "1 layer", "2 layers".
+std::string counted(std::uint64_t n, std::string_view one, std::string_view more) {
+  return fmt::format("{} {}", format_count(n), n == 1 ? one : more);
+}
+
+std::string heading(const BenchResult& result) {
+  const RunReport& run = result.run;
+  const auto count = [](auto n) { return static_cast<std::uint64_t>(n); };
+  return fmt::format("{}, {}, {}, {}, {}, {}, {}", result.model,
+                     counted(count(result.layers), "layer", "layers"),
+                     counted(count(run.sequences), "sequence", "sequences"),
+                     counted(count(result.tokens), "token", "tokens"), ops::name_of(run.precision),
+                     counted(count(run.threads), "thread", "threads"),
+                     counted(count(run.memory.passes()), "pass", "passes"));
 }
 
 }  // namespace
 
-std::string bench_text(const BenchResult& result) {
+std::string bench_text(const BenchResult& result, const TextStyle& style) {
   const RunReport& run = result.run;
-  std::string text = fmt::format(
-      "{}, {} layers, {} sequences, {} tokens, {}, {} threads, {} pass(es)\n", result.model,
-      result.layers, run.sequences, format_count(static_cast<std::uint64_t>(result.tokens)),
-      ops::name_of(run.precision), run.threads, run.memory.passes());
-  text += fmt::format(
-      "{:.4g} tokens/s, {:.4g} GFLOP/s end to end, {:.1f} % of the {:.4g} GFLOP/s "
-      "that registers reach\n",
+  std::string text;
+  const auto line = [&](const std::string& words) { text += wrap(words, style) + "\n"; };
+  line(heading(result));
+  line(fmt::format(
+      "{:.4g} tokens/s, {:.4g} GFLOP/s end to end, {:.1f} % of the {:.4g} GFLOP/s that registers "
+      "reach",
       result.tokens_per_second(), result.flops_per_second() * 1e-9, 100 * result.peak_share(),
-      result.peak_flops * 1e-9);
-  text += fmt::format("{:.1f} % of the {:.4g} GFLOP/s that its own products reach\n",
-                      100 * result.product_share(), result.product_flops_per_second() * 1e-9);
-  text += fmt::format("{:.3f} s in all:\n", run.seconds);
+      result.peak_flops * 1e-9));
+  line(fmt::format("{:.1f} % of the {:.4g} GFLOP/s that its own products reach",
+                   100 * result.product_share(), result.product_flops_per_second() * 1e-9));
+  TableRows rows = {share_row("in all", run.seconds, run.seconds)};
   for (int stage = 0; stage < kStages; ++stage) {
-    text += share_line(name_of(static_cast<Stage>(stage)), run.times[static_cast<Stage>(stage)],
-                       run.seconds);
+    const auto which = static_cast<Stage>(stage);
+    rows.push_back(share_row(name_of(which), run.times[which], run.seconds));
   }
-  text += share_line("packing weights", run.seconds_packing, run.seconds);
-  text += share_line("waiting for weights", run.seconds_waiting, run.seconds);
-  text += fmt::format("peak RSS {} (predicted {})\n", format_bytes(run.peak_resident),
-                      format_bytes(result.predicted_resident));
+  rows.push_back(share_row("packing weights", run.seconds_packing, run.seconds));
+  rows.push_back(share_row("waiting for weights", run.seconds_waiting, run.seconds));
+  text += table_text(rows, style);
+  line(fmt::format("peak RSS {} (predicted {})", format_bytes(run.peak_resident),
+                   format_bytes(result.predicted_resident)));
   return text;
 }
 

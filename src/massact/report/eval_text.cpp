@@ -68,26 +68,6 @@ std::string facts_text(const EvalFacts& facts, const TextStyle& style) {
          "\n";
 }
 
-std::string table_text(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<int> widths;
-  for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t c = 0; c < row.size(); ++c) {
-      widths[c] = std::max(widths[c], display_width(row[c]));
-    }
-  }
-  std::string out;
-  for (const auto& row : rows) {
-    std::string line;
-    for (std::size_t c = 0; c < row.size(); ++c) {
-      line += c == 0 ? pad_right(row[c], widths[c]) : "  " + pad_left(row[c], widths[c]);
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    out += line + "\n";
-  }
-  return out;
-}
-
 std::string warnings_text(const std::vector<std::string>& warnings, const TextStyle& style) {
   std::string out;
   for (const std::string& warning : warnings) out += wrap("warning: " + warning, style) + "\n";

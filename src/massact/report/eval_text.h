@@ -21,9 +21,6 @@ std::string convention_text(const MeasureSet::Text& text, std::int64_t targets);
 /// "MODEL (llama, 6 layers, width 32) · f32 · 1 pass, 1.2s".
 std::string facts_text(const EvalFacts& facts, const TextStyle& style);
 
-/// Columns padded to their widest cell, two spaces apart; the first column left-aligned.
-std::string table_text(const std::vector<std::vector<std::string>>& rows);
-
 /// "warning: …" lines.
 std::string warnings_text(const std::vector<std::string>& warnings, const TextStyle& style);
 

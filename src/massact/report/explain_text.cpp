@@ -8,6 +8,7 @@
 #include "massact/report/explain_report.h"
 #include "massact/report/image_text.h"
 #include "massact/report/numbers.h"
+#include "massact/report/table.h"
 
 namespace massact {
 namespace {
@@ -30,10 +31,11 @@ std::string join_words(const std::vector<std::string>& words, std::string_view l
 class Page {
  public:
   explicit Page(const TextStyle& style) : style_(style) {}
-  void title(std::string_view text) { out_ += "\n" + std::string(text) + "\n"; }
+  void title(std::string_view text) { out_ += "\n" + wrap(text, style_) + "\n"; }
   void paragraph(const std::string& text) { out_ += wrap(text, style_) + "\n"; }
   void gap() { out_ += "\n"; }
   void lines(const std::string& text) { out_ += text; }
+  void table(const TableRows& rows) { out_ += table_text(rows, style_); }
   std::string take() { return std::move(out_); }
   const TextStyle& style() const { return style_; }
   std::string times() const { return style_.utf8 ? "×" : "x"; }
@@ -230,6 +232,39 @@ int reading_layer(const ExplainResult& result) {
   return 0;
 }
 
+std::vector<std::string> path_cells(const ExplainPoint& point) {
+  std::vector<std::string> cells = {number(point.norm)};
+  for (const double share : point.top) cells.push_back(percent(share));
+  cells.push_back(point.variance ? number(*point.variance) : "");
+  return cells;
+}
+
+// Both groups side by side, or on a narrow terminal under each other.
+void add_path_tables(const ExplainPath& massive, const ExplainPath& rest, Page& page) {
+  const std::vector<std::string> heading = {"site", "norm", "top 1", "4", "16", "variance"};
+  TableRows left = {heading};
+  TableRows right = {heading};
+  TableRows both = {heading};
+  both[0].insert(both[0].end(), {"others: norm", "top 1", "4", "16", "variance"});
+  for (std::size_t i = 0; i < std::min(massive.points.size(), rest.points.size()); ++i) {
+    const std::string site = stage_name(massive.points[i].site);
+    for (TableRows* rows : {&left, &right, &both}) rows->push_back({site});
+    const auto add = [](TableRows& rows, const std::vector<std::string>& cells) {
+      rows.back().insert(rows.back().end(), cells.begin(), cells.end());
+    };
+    add(left, path_cells(massive.points[i]));
+    add(right, path_cells(rest.points[i]));
+    add(both, path_cells(massive.points[i]));
+    add(both, path_cells(rest.points[i]));
+  }
+  if (table_width(both) <= page.style().width) return page.table(both);
+  page.paragraph("The massive tokens:");
+  page.table(left);
+  page.gap();
+  page.paragraph("The others:");
+  page.table(right);
+}
+
 void add_path(const ExplainResult& result, Page& page) {
   const int layer = reading_layer(result);
   const ExplainPath* massive = path_at(result, layer, "massive");
@@ -241,18 +276,7 @@ void add_path(const ExplainResult& result, Page& page) {
       "norm; share of the energy in the largest 1, 4, 16 dimensions; variance over tokens and "
       "sequences, relative to the energy (0: always the same vector).",
       layer, massive->tokens, rest->tokens));
-  std::vector<std::vector<std::string>> rows = {{"site", "norm", "top 1", "4", "16", "variance",
-                                                 "others: norm", "top 1", "4", "16", "variance"}};
-  for (std::size_t i = 0; i < std::min(massive->points.size(), rest->points.size()); ++i) {
-    std::vector<std::string> row = {stage_name(massive->points[i].site)};
-    for (const ExplainPoint* p : {&massive->points[i], &rest->points[i]}) {
-      row.push_back(number(p->norm));
-      for (const double share : p->top) row.push_back(percent(share));
-      row.push_back(p->variance ? number(*p->variance) : "");
-    }
-    rows.push_back(std::move(row));
-  }
-  page.lines(table_text(rows));
+  add_path_tables(*massive, *rest, page);
 }
 
 std::string probability_of(const std::vector<ClassSink>& classes, std::string_view group) {
@@ -338,7 +362,7 @@ void add_sinks(const ExplainResult& result, Page& page) {
   page.paragraph(
       "Mean probability (attn.hook_pattern) that a query gives to all tokens of a class, "
       "over heads:");
-  std::vector<std::vector<std::string>> rows = {{"layer", "sinks"}};
+  TableRows rows = {{"layer", "sinks"}};
   const std::vector<const char*> groups =
       result.facts.images ? std::vector<const char*>{"cls", "register", "patch", "massive"}
                           : std::vector<const char*>{"start", "first_delimiter", "delimiter",
@@ -357,7 +381,7 @@ void add_sinks(const ExplainResult& result, Page& page) {
     row.push_back(layer.entropy ? number(*layer.entropy) : "");
     rows.push_back(std::move(row));
   }
-  page.lines(table_text(rows));
+  page.table(rows);
 }
 
 void add_bias(const ExplainResult& result, Page& page) {
@@ -377,8 +401,7 @@ void add_bias(const ExplainResult& result, Page& page) {
       "first term|{} / |z|{}, how much of attention's output is a constant.",
       slot ? " + slot" : "", number(closure), page.style().utf8 ? "²" : "^2",
       page.style().utf8 ? "²" : "^2"));
-  std::vector<std::vector<std::string>> rows = {
-      {"layer", "|C|", "share", "cosine", "variance", "constant"}};
+  TableRows rows = {{"layer", "|C|", "share", "cosine", "variance", "constant"}};
   if (slot) rows.front().emplace_back("slot's share");
   for (const BiasLayer& layer : result.bias) {
     double cosine = 0, variance = 0, cosines = 0, variances = 0;
@@ -397,7 +420,7 @@ void add_bias(const ExplainResult& result, Page& page) {
     if (slot) row.push_back(layer.slot_share ? percent(*layer.slot_share) : "");
     rows.push_back(std::move(row));
   }
-  page.lines(table_text(rows));
+  page.table(rows);
 }
 
 void add_replacement(const ExplainResult& result, Page& page) {
@@ -409,8 +432,7 @@ void add_replacement(const ExplainResult& result, Page& page) {
       "sequences, per head; measured on the other {} (ppl hf, seqlen {}, BOS {}).",
       r.layers.size(), r.calibration_sequences, r.evaluation_sequences, r.seq_len,
       result.facts.bos ? "yes" : "no"));
-  std::vector<std::vector<std::string>> rows = {
-      {"variant", "perplexity", "loss change", "mean KL", "max KL", "top-1 kept"}};
+  TableRows rows = {{"variant", "perplexity", "loss change", "mean KL", "max KL", "top-1 kept"}};
   for (const ReplacementVariant& v : r.variants) {
     std::vector<std::string> row = {v.name, number(v.perplexity.perplexity.value), "", "", "", ""};
     if (v.loss_change) row[2] = signed_number(v.loss_change->value);
@@ -421,7 +443,7 @@ void add_replacement(const ExplainResult& result, Page& page) {
     }
     rows.push_back(std::move(row));
   }
-  page.lines(table_text(rows));
+  page.table(rows);
   const auto& constant = r.variants[1].divergence;
   const auto& removed = r.variants[2].divergence;
   if (!constant || !removed || removed->mean_kl.value <= 0) return;

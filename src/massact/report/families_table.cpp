@@ -14,6 +14,7 @@ namespace massact {
 namespace {
 
 constexpr int kModelColumns = 22;
+constexpr int kIndent = 4;  // of a model's options that stand below its name
 
 struct Row {
   std::string family, model, positions, norms, block, attention, mlp, biases, ends;
@@ -45,23 +46,32 @@ std::string sentence(const Row& row) {
   return text;
 }
 
+// The options beside the model's name if both have room, else below it.
+std::string model_text(const Row& row, const TextStyle& style) {
+  const std::string name = "  " + row.model;
+  const bool beside = style.width >= 3 * kModelColumns && display_width(name) < kModelColumns;
+  const int indent = beside ? kModelColumns : kIndent;
+  TextStyle inner = style;
+  inner.width = style.width - indent;
+  const std::string margin(static_cast<std::size_t>(indent), ' ');
+  std::string out =
+      beside ? pad_right(name, indent) : shorten(name, style.width, style) + "\n" + margin;
+  for (const char c : wrap(printable(sentence(row), style), inner)) {
+    out += c;
+    if (c == '\n') out += margin;
+  }
+  return out + '\n';
+}
+
 }  // namespace
 
 std::string families_text(const TextStyle& style) {
-  TextStyle inner = style;
-  inner.width = std::max(20, style.width - kModelColumns);
   std::string out;
   const std::vector<Row> all = rows();
   for (const Family& family : families()) {
     out += wrap(fmt::format("{} (model_type {})", family.name, types_of(family)), style) + "\n";
     for (const Row& row : all) {
-      if (row.family != family.name) continue;
-      out += pad_right("  " + row.model, kModelColumns);
-      for (const char c : wrap(printable(sentence(row), style), inner)) {
-        out += c;
-        if (c == '\n') out += std::string(kModelColumns, ' ');
-      }
-      out += '\n';
+      if (row.family == family.name) out += model_text(row, style);
     }
   }
   return out;

@@ -11,6 +11,7 @@
 #include "massact/report/image_text.h"
 #include "massact/report/numbers.h"
 #include "massact/report/origin.h"
+#include "massact/report/table.h"
 #include "massact/report/test_time_report.h"
 #include "massact/report/version.h"
 
@@ -24,7 +25,7 @@ constexpr double kNoScatter = 1e-6;
 
 // Columns: every class token and register by its mean length and scatter, patches by mean and
 // largest.
-std::string norms_table(const RegistersResult& result) {
+std::string norms_table(const RegistersResult& result, const TextStyle& style) {
   std::vector<std::string> header = {"before layer"};
   for (const TokenNorms& token : result.layers.front().tokens) {
     header.push_back(token.token);
@@ -41,7 +42,7 @@ std::string norms_table(const RegistersResult& result) {
     }
     rows.push_back(std::move(row));
   }
-  return table_text(rows);
+  return table_text(rows, style);
 }
 
 std::string comparison_text(const MeansComparison& comparison, const TextStyle& style) {
@@ -96,7 +97,7 @@ std::string registers_text(const RegistersResult& result, const TextStyle& style
              "Length of the hidden states that a layer reads, averaged over images; scatter: their "
              "standard deviation around the mean vector, of its length (0: a constant).",
              style) +
-         "\n" + norms_table(result) + "\n";
+         "\n" + norms_table(result, style) + "\n";
   if (result.comparison) out += comparison_text(*result.comparison, style);
   if (result.test_time) out += test_time_text(*result.test_time, style);
   if (evaluation.rows.size() > 1) {

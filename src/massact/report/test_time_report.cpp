@@ -8,6 +8,7 @@
 #include "massact/report/eval_json.h"
 #include "massact/report/eval_text.h"
 #include "massact/report/numbers.h"
+#include "massact/report/table.h"
 
 namespace massact {
 namespace {
@@ -28,7 +29,7 @@ std::string_view name_of(NeuronRank rank) {
   return rank == NeuronRank::activation ? "activation" : "contribution";
 }
 
-std::string layers_table(const TestTimeResult& result) {
+std::string layers_table(const TestTimeResult& result, const TextStyle& style) {
   std::vector<Cells> rows = {
       {"layer", "median", "largest", "ratio", "outliers per image", "of the outliers"}};
   for (const OutlierLayer& layer : result.layers) {
@@ -37,10 +38,10 @@ std::string layers_table(const TestTimeResult& result) {
          number(layer.median), number(layer.largest), number(layer.ratio), number(layer.outliers),
          percent(layer.kept)});
   }
-  return table_text(rows);
+  return table_text(rows, style);
 }
 
-std::string neurons_table(const TestTimeResult& result) {
+std::string neurons_table(const TestTimeResult& result, const TextStyle& style) {
   std::vector<Cells> rows = {{"neuron", "at outliers", "elsewhere", "column", "contribution"}};
   for (std::size_t i = 0; i < std::min(kShownNeurons, result.neurons.size()); ++i) {
     const RegisterNeuron& neuron = result.neurons[i];
@@ -48,7 +49,7 @@ std::string neurons_table(const TestTimeResult& result) {
                     number(neuron.at_outliers), number(neuron.elsewhere), number(neuron.column),
                     number(neuron.contribution)});
   }
-  return table_text(rows);
+  return table_text(rows, style);
 }
 
 std::string neurons_text(const TestTimeResult& result, const TextStyle& style) {
@@ -60,7 +61,7 @@ std::string neurons_text(const TestTimeResult& result, const TextStyle& style) {
                        count == 1 ? "One neuron" : fmt::format("{} neurons", count),
                        result.last_layer, name_of(result.options.rank)),
            style) +
-      "\n" + neurons_table(result);
+      "\n" + neurons_table(result, style);
   if (count > kShownNeurons) out += fmt::format("… and {} more\n", count - kShownNeurons);
   if (result.sweep.empty()) return out + "\n";
   std::string tried;
@@ -100,7 +101,7 @@ std::string measures_table(const TestTimeResult& result, const TextStyle& style)
     }
     rows.push_back(std::move(cells));
   }
-  return table_text(rows);
+  return table_text(rows, style);
 }
 
 Json place_json(const RegisterNeuron& neuron) {
@@ -168,7 +169,7 @@ std::string test_time_text(const TestTimeResult& result, const TextStyle& style)
                        rule_text(result.options.rule), result.outlier_layer,
                        result.images_with_outliers, result.images),
            style) +
-      "\n" + layers_table(result) + "\n";
+      "\n" + layers_table(result, style) + "\n";
   if (result.neurons.empty()) return out;
   out += neurons_text(result, style);
   const bool attends = result.variants.front().attention.has_value();

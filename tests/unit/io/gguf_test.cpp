@@ -264,6 +264,10 @@ INSTANTIATE_TEST_SUITE_P(
         BadGguf{"UnknownTensorType",
                 with([](auto& b) { b.tensor("w", {32}, 16, 0).with_data(64); }),
                 "w in one of the types F32, F16, Q4_0"},
+        BadGguf{"KnownTensorType", with([](auto& b) { b.tensor("w", {256}, 16, 0).with_data(64); }),
+                "got IQ2_XXS (type number 16)"},
+        BadGguf{"NewTensorType", with([](auto& b) { b.tensor("w", {256}, 99, 0).with_data(64); }),
+                "got type number 99"},
         BadGguf{"NameUnprintable", with([](auto& b) { b.tensor("w\n", {1}, kF32, 0); }),
                 "tensor names of 1 to 255 printable"},
         BadGguf{"NameTwice", with([](auto& b) {
