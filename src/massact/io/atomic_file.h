@@ -12,10 +12,11 @@
 namespace massact {
 
 /// Writes to a temporary file in the target's directory and renames it over the target on
-/// `commit()`. Without a commit nothing is left of it and the target stays as it was; where the file
-/// system can hold a file without a name (O_TMPFILE), that is so even if the process is killed. A
-/// target that is a symbolic link stands for what it points to. All failures (no directory, no
-/// permission, full disk, a target that is a device or a pipe) throw Error naming the target.
+/// `commit()`. Without a commit nothing is left of it and the target stays as it was; where the
+/// file system can hold a file without a name (O_TMPFILE), that is so even if the process is
+/// killed. A target that is a symbolic link stands for what it points to. All failures (no
+/// directory, no permission, full disk, a target that is a device or a pipe) throw Error naming the
+/// target.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path target);
