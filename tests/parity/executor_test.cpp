@@ -212,6 +212,22 @@ TEST(Executor, TooSmallABudgetNamesTheSmallestThatWorks) {
   }
 }
 
+// Later passes read the embedding while the first one's workspace is there, and resident blocks.
+TEST(Executor, SeveralPassesCountTheEmbeddingBesideTheWorkspace) {
+  const Model model = model_of("llama-mha");
+  const std::vector<std::int64_t> lengths(400, 8);
+  MemoryRequest request{.lengths = lengths, .blocks_run = model.config().layers};
+  const MemoryPlan whole = plan_memory(model, request);
+  ASSERT_EQ(whole.passes(), 1);
+  request.budget = whole.total - 1;
+  const MemoryPlan parts = plan_memory(model, request);
+  EXPECT_GT(parts.passes(), 1);
+  EXPECT_LE(parts.total, request.budget);
+  const std::uint64_t blocks = parts.resident ? parts.blocks : 0;
+  EXPECT_GT(parts.embedding, 0u);
+  EXPECT_GE(parts.total, parts.program + parts.workspace + blocks + parts.embedding + parts.hidden);
+}
+
 TEST(Executor, ValuesThatAreNotFiniteSayWhere) {
   const Model model = model_of("llama-gqa-tied");
   Plan plan(model, kTexts);

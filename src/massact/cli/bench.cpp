@@ -54,7 +54,9 @@ std::string difference(std::string_view what, std::string_view there, std::strin
 std::vector<std::string> differences(const BenchFlags& flags, const SyntheticOptions& asked,
                                      const Model& model) {
   std::vector<std::string> found;
-  if (flags.shape_flag->count() > 0) {
+  if (flags.shape_flag->count() > 0 && !std::filesystem::exists(model.path() / "config.json")) {
+    found.push_back(difference("config.json", "absent", "written by --shape"));
+  } else if (flags.shape_flag->count() > 0) {
     const auto there = JsonObject::from_file(model.path() / "config.json", kMaxConfigBytes);
     const nlohmann::json config = synthetic_config(asked);
     for (const auto& [key, value] : config.items()) {
@@ -86,10 +88,11 @@ std::string asked_for(const BenchFlags& flags) {
   return out;
 }
 
-// A model that is written first if it is not there yet.
+// A model that is written first if there is nothing yet.
 Model open_file(const BenchFlags& flags, const SyntheticOptions& options, Progress& progress) {
   const std::filesystem::path directory = flags.file;
-  if (!std::filesystem::exists(directory / "config.json")) {
+  if (!std::filesystem::exists(directory) ||
+      (std::filesystem::is_directory(directory) && std::filesystem::is_empty(directory))) {
     write_synthetic_model(options, directory, progress);
   }
   Model model = open_model(directory);

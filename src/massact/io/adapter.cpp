@@ -74,10 +74,27 @@ class MergedWeights final : public WeightSource {
     }
   }
 
-  void will_need(std::string_view name) const override { base_->will_need(name); }
-  void release(std::string_view name) const override { base_->release(name); }
+  void will_need(std::string_view name) const override {
+    for_stored(name, [](const WeightSource& source, std::string_view n) { source.will_need(n); });
+  }
+  void release(std::string_view name) const override {
+    for_stored(name, [](const WeightSource& source, std::string_view n) { source.release(n); });
+  }
 
  private:
+  // What a tensor is made of, in either file.
+  template <typename Action>
+  void for_stored(std::string_view name, const Action& action) const {
+    if (const auto other = replaced_.find(name); other != replaced_.end()) {
+      return action(*adapter_, other->second);
+    }
+    action(*base_, name);
+    if (const auto found = changed_.find(name); found != changed_.end()) {
+      action(*adapter_, found->second.a);
+      action(*adapter_, found->second.b);
+    }
+  }
+
   // [rows, columns] of a tensor, or of its transpose.
   std::vector<float> matrix(const std::string& name, bool transposed) const {
     const Shape& shape = adapter_->info(name).shape;

@@ -12,6 +12,8 @@
 namespace massact {
 namespace {
 
+constexpr int kMostLinks = 40;  // as the kernel
+
 // Unique within the process; the process id makes it unique on the machine.
 std::filesystem::path temporary_beside(const std::filesystem::path& target) {
   static std::atomic<unsigned> counter{0};
@@ -30,7 +32,11 @@ AtomicFile::AtomicFile(std::filesystem::path target) : target_(std::move(target)
   const std::string name = target_.string();
   require(target_.has_filename(), name, "expected a file name, got a directory");
   std::error_code ignored, error;
-  if (fs::is_symlink(target_, ignored)) target_ = fs::weakly_canonical(target_, error);
+  // Also where what it points to is not there yet.
+  for (int links = 0; fs::is_symlink(target_, ignored) && !error; ++links) {
+    require(links < kMostLinks, name, "expected a file to write, got a loop of links");
+    target_ = target_.parent_path() / fs::read_symlink(target_, error);  // or an absolute one
+  }
   require(!error, name, "expected a file to write, got: {}", error.message());
   const fs::file_type type = fs::status(target_, ignored).type();
   require(type != fs::file_type::directory, name, "expected a file to write, got a directory");
@@ -48,8 +54,11 @@ AtomicFile::~AtomicFile() {
 // A plain open, unlike mkstemp, gives the permissions that the user's umask asks for.
 void AtomicFile::open_temporary() {
   const std::filesystem::path directory = target_.has_parent_path() ? target_.parent_path() : ".";
-  file_ = FileDescriptor(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666));
-  if (file_.get() >= 0) return;
+  // Only through /proc can it get a name later.
+  if (::access("/proc/self/fd", X_OK) == 0) {
+    file_ = FileDescriptor(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666));
+    if (file_.get() >= 0) return;
+  }
   file_ = FileDescriptor(::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
   if (file_.get() < 0) fail_write("create a file beside it");
   has_name_ = true;

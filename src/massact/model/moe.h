@@ -34,9 +34,9 @@ class MoeMlp {
   /// Bytes of a block's router and shared expert, and of one expert, packed.
   static std::uint64_t base_bytes(const ModelConfig& config, ops::Precision precision);
   static std::uint64_t expert_bytes(const ModelConfig& config, ops::Precision precision);
-  /// Bytes that a batch of `rows` rows needs beside what every MLP needs.
   /// Bytes as stored of what is packed at a time in this block, at most; 0: it has no experts.
   static std::uint64_t source_bytes(const Model& model, int index);
+  /// Bytes that a batch of `rows` rows needs beside what every MLP needs.
   static std::uint64_t workspace_bytes(const ModelConfig& config, std::int64_t rows);
 
  private:

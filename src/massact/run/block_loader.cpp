@@ -1,5 +1,7 @@
 #include "massact/run/block_loader.h"
 
+#include <system_error>
+
 #include "massact/base/clock.h"
 
 namespace massact {
@@ -24,8 +26,11 @@ BlockLoader::~BlockLoader() {
 
 void BlockLoader::read_ahead(int index) {
   if (index < 0 || kept_[static_cast<std::size_t>(index)]) return;
-  reading_ = std::async(std::launch::async,
-                        [this, index] { model_.weights().will_need(prefix_of(index)); });
+  try {
+    reading_ = std::async(std::launch::async,
+                          [this, index] { model_.weights().will_need(prefix_of(index)); });
+  } catch (const std::system_error&) {  // no thread to be had: packing reads the file itself
+  }
 }
 
 Block BlockLoader::pack(int index, Threads& threads) {

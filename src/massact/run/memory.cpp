@@ -138,22 +138,25 @@ MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
   const char* last = config.tied_embeddings ? "embed." : "unembed.";
   const std::uint64_t end = request.logits ? plan.unembedding + weights.stored_bytes(last) : 0;
   plan.program = kProgramBytes + request.kept + (request.images != nullptr ? kImageReaderBytes : 0);
-  // The embedding is released before there are blocks and what they need.
-  const auto fullest = [&](std::uint64_t weights_held) {
-    return plan.program + std::max(plan.embedding, weights_held + plan.workspace);
-  };
-  const std::uint64_t fixed = fullest(std::max(plan.blocks + plan.source, end));
-  const std::uint64_t smallest = fixed + hidden_bytes(config, longest, request.streams);
+  const std::uint64_t held = std::max(plan.blocks + plan.source, end);
+  // The first pass reads the embedding before there is a workspace; later ones have it already.
+  const std::uint64_t one_pass = plan.program + std::max(plan.embedding, held + plan.workspace);
+  const std::uint64_t several = plan.program + plan.workspace + std::max(plan.embedding, held);
+  const std::uint64_t all_hidden = hidden_bytes(config, all_rows, request.streams);
+  const std::uint64_t smallest =
+      std::min(one_pass + all_hidden, several + hidden_bytes(config, longest, request.streams));
   if (smallest > budget) {
     fail_usage("--memory", "expected at least {} for this model and all that it reads, got {}",
                format_bytes_up(smallest), format_bytes(budget));
   }
+  const std::uint64_t fixed = one_pass + all_hidden <= budget ? one_pass : several;
   plan.pass_begins = split_passes(config, request, budget - fixed);
   plan.hidden = hidden_bytes(config, rows_of_largest_pass(plan, request.lengths), request.streams);
   plan.total = fixed + plan.hidden;
   const std::uint64_t all_blocks =
       (plan.block + plan.experts) * static_cast<std::uint64_t>(request.blocks_run);
-  const std::uint64_t everything = fullest(all_blocks + std::max(plan.source, end)) + plan.hidden;
+  const std::uint64_t everything = plan.program + plan.workspace + all_blocks + plan.hidden +
+                                   std::max({plan.source, end, plan.embedding});
   if (plan.passes() > 1 && everything <= budget) {
     plan.resident = true;
     plan.blocks = all_blocks;

@@ -148,10 +148,10 @@ class Ablation {
   Progress& progress_;
 };
 
-// The original and the variants that share a run with it, as far as they are known before anything
-// is found: zero, mean and three controls.
+// The original and the variants that share a run with it, as far as they are certain before
+// anything is found: zero and two controls.
 std::int64_t streams_known(const AblateOptions& options) {
-  constexpr std::int64_t kAutomatic = 5;
+  constexpr std::int64_t kAutomatic = 3;
   if (!options.plan) return 1 + kAutomatic;
   const auto& variants = options.plan->variants;
   return 1 + std::count_if(variants.begin(), variants.end(),

@@ -183,8 +183,10 @@ class Explanation {
   // the sweep.
   void check_memory() const {
     if (context_.options.replace == 0 || context_.images != nullptr) return;
-    const std::vector<Plan::Tokens> kept(context_.sequences.begin() + context_.calibration_end,
-                                         context_.sequences.end());
+    std::vector<Plan::Tokens> kept;
+    for (auto s = context_.calibration_end; s < context_.count(); ++s) {
+      kept.push_back(test_text(context_, s));
+    }
     if (!kept.empty()) require_memory(Plan(context_.model, kept), 3, context_.options.run);
   }
 

@@ -50,6 +50,9 @@ std::vector<ExplainPath> paths_of(const observe::VectorPath& path);
 void add_sinks(const observe::AttentionMass& mass, ExplainResult& result);
 void add_bias(const observe::AttentionMass& mass, ExplainResult& result);
 
+/// The beginning of a kept sequence, which step 5 reads.
+Plan::Tokens test_text(const Context& context, std::int64_t sequence);
+
 /// Step 5. None if there is nothing to replace or to measure; `warnings` say why.
 std::optional<Replacement> test_constant(const Context& context, const observe::AttentionMass& mass,
                                          const observe::TokenLists& massive,

@@ -89,15 +89,6 @@ class ReplaceChosen final : public Edit {
   std::vector<float> constant_;
 };
 
-// The beginning of a kept sequence that the test reads.
-Plan::Tokens test_text(const Context& context, std::int64_t sequence) {
-  Plan::Tokens tokens = context.sequences[static_cast<std::size_t>(sequence)];
-  if (std::ssize(tokens) > context.test_tokens) {
-    tokens.resize(static_cast<std::size_t>(context.test_tokens));
-  }
-  return tokens;
-}
-
 // True if a query outside C, in a sequence kept for the test, sees a token of C in this block.
 bool has_queries(const Context& context, int block,
                  const std::map<std::int64_t, std::vector<std::int64_t>>& massive) {
@@ -182,6 +173,14 @@ ReplacementVariant variant_of(const eval::ScoreBoard& board, int stream) {
 }
 
 }  // namespace
+
+Plan::Tokens test_text(const Context& context, std::int64_t sequence) {
+  Plan::Tokens tokens = context.sequences[static_cast<std::size_t>(sequence)];
+  if (std::ssize(tokens) > context.test_tokens) {
+    tokens.resize(static_cast<std::size_t>(context.test_tokens));
+  }
+  return tokens;
+}
 
 std::optional<Replacement> test_constant(const Context& context, const observe::AttentionMass& mass,
                                          const observe::TokenLists& massive,

@@ -82,6 +82,13 @@ TEST(AtomicFile, ReplacesRegularFilesOnly) {
   write_file_atomically(link, "new");
   EXPECT_TRUE(std::filesystem::is_symlink(link));
   EXPECT_EQ(io_test::read_all(target), "new");
+  const auto dangling = directory / "dangling", loop = directory / "loop";
+  std::filesystem::create_symlink("later", dangling);
+  write_file_atomically(dangling, "made");
+  EXPECT_TRUE(std::filesystem::is_symlink(dangling));
+  EXPECT_EQ(io_test::read_all(directory / "later"), "made");
+  std::filesystem::create_symlink("loop", loop);
+  EXPECT_THAT(error_of([&] { write_file_atomically(loop, "x"); }), HasSubstr("loop of links"));
 }
 
 // A limit on file sizes stands in for a full disk: the same calls fail, with another errno.
