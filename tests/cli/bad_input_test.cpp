@@ -1,5 +1,6 @@
 // Files that lie, disks that are full, users who change their mind: one clear error each, the right
 // exit status, and nothing that looks like a result.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -8,6 +9,7 @@
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "cli/models.h"
 #include "cli/program.h"
@@ -160,6 +162,25 @@ TEST_F(BadInput, TooLittleMemorySaysHowMuchIsNeeded) {
   const Outcome outcome = scan({"--memory", "4096"});
   EXPECT_EQ(outcome.status, 2);
   EXPECT_THAT(outcome.err, HasSubstr("--memory"));
+}
+
+TEST_F(BadInput, TheBudgetThatIsNamedIsEnoughAndTheLeast) {
+  for (const char* command : {"scan", "eval", "explain", "ablate"}) {
+    const auto with = [&](const std::string& budget) {
+      return massact({command, model_.string(), "--text", kText.string(), "--seq-len", "256",
+                      "--memory", budget});
+    };
+    const Outcome refused = with("1M");
+    ASSERT_EQ(refused.status, 2) << command << refused.err;
+    std::smatch least;
+    ASSERT_TRUE(
+        std::regex_search(refused.err, least, std::regex("at least ([0-9]+)[.]([0-9]) MiB")))
+        << refused.err;
+    const int tenths = 10 * std::stoi(least[1]) + std::stoi(least[2]);
+    const auto mib = [](int value) { return fmt::format("{}.{}MiB", value / 10, value % 10); };
+    EXPECT_EQ(with(mib(tenths)).status, 0) << command << with(mib(tenths)).err;
+    EXPECT_EQ(with(mib(tenths - 1)).status, 2) << command;
+  }
 }
 
 TEST_F(BadInput, OutIsAFile) {

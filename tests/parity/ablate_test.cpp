@@ -17,6 +17,7 @@ namespace massact {
 namespace {
 
 using namespace testing_support;
+using testing::Contains;
 using testing::HasSubstr;
 
 Model planted() { return open_model(golden_folder() / "models" / "planted"); }
@@ -88,6 +89,63 @@ TEST(Ablate, ThePlantedModelBreaksAndHealsAsHfHooksSay) {
   EXPECT_THAT(result.verdicts.front(), HasSubstr("multiplies perplexity by"));
 }
 
+class CountingProgress final : public Progress {
+ public:
+  void begin(std::string_view, std::uint64_t, std::string_view) override { ++begun; }
+  void update(std::uint64_t, std::string_view) override {}
+  void end() override {}
+
+  int begun = 0;
+};
+
+// What the evaluation takes with so many streams at a time.
+std::uint64_t memory_of(const Model& model, const Prepared& prepared, std::int64_t streams) {
+  const Plan plan(model, eval::sequences_of(prepared.set.windows()));
+  const auto lengths = plan.lengths();
+  return smallest_memory(model, {.lengths = lengths,
+                                 .streams = streams,
+                                 .logits = true,
+                                 .blocks_run = model.config().layers,
+                                 .precision = ops::Precision::f32});
+}
+
+TEST(Ablate, VariantsThatDoNotFitTogetherRunInGroupsWithTheSameResult) {
+  const Model model = planted();
+  const Prepared prepared = prepare(model, 256);
+  AblateOptions options;
+  options.sweep = {0.0, 0.5, 1.0};
+  options.run.precision = ops::Precision::f32;
+  NoProgress progress;
+  const AblateResult whole = run_ablate(model, prepared.set, prepared.split, options, progress);
+  options.run.memory = memory_of(model, prepared, 4);
+  const AblateResult parts = run_ablate(model, prepared.set, prepared.split, options, progress);
+  EXPECT_THAT(parts.warnings, Contains(HasSubstr("the memory budget holds 3 of")));
+  EXPECT_GT(parts.forward_passes, whole.forward_passes);
+  ASSERT_EQ(parts.rows.size(), whole.rows.size());
+  for (std::size_t i = 0; i < whole.rows.size(); ++i) {
+    const VariantRow &a = whole.rows[i], &b = parts.rows[i];
+    EXPECT_EQ(a.name, b.name);
+    EXPECT_EQ(a.scalars, b.scalars);
+    EXPECT_EQ(a.measures.perplexities.front().perplexity.value,
+              b.measures.perplexities.front().perplexity.value);
+    EXPECT_EQ(a.measures.divergence.has_value(), b.measures.divergence.has_value());
+    if (!a.measures.loss_changes.empty()) {
+      EXPECT_EQ(a.measures.loss_changes.front().value, b.measures.loss_changes.front().value);
+    }
+  }
+}
+
+TEST(Ablate, ABudgetTooSmallForOneVariantIsRefusedBeforeTheScan) {
+  const Model model = planted();
+  const Prepared prepared = prepare(model, 256);
+  AblateOptions options;
+  options.run.precision = ops::Precision::f32;
+  options.run.memory = memory_of(model, prepared, 2) - 1;
+  CountingProgress progress;
+  EXPECT_THROW(run_ablate(model, prepared.set, prepared.split, options, progress), UsageError);
+  EXPECT_EQ(progress.begun, 0);
+}
+
 TEST(Ablate, TheNextDimensionsAreAControlThatHardlyMatters) {
   const auto expected =
       JsonObject::from_file(golden_folder() / "models" / "planted" / "expected.json", 1 << 20);
@@ -96,8 +154,10 @@ TEST(Ablate, TheNextDimensionsAreAControlThatHardlyMatters) {
   const Model model = planted();
   const Prepared prepared = prepare(model);
   NoProgress progress;
-  const Targets targets = find_targets(model, prepared.split.calibration,
-                                       eval::sequences_of(prepared.set.windows()), {}, progress);
+  TargetSearch search =
+      search_texts(model, prepared.split.calibration, eval::sequences_of(prepared.set.windows()),
+                   PositionLists::defaults());
+  const Targets targets = find_targets(search, {}, {}, progress);
   edit::ScalarLists neighbours = *targets.found.at(2);
   for (auto& [sequence, list] : neighbours) {
     for (auto& scalar : list) ++scalar.dimension;

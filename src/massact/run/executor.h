@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -44,9 +45,23 @@ ops::Precision effective_precision(const Model& model, std::optional<ops::Precis
 /// The plan's memory needs, without running it.
 MemoryPlan plan_memory(const Plan& plan, const RunOptions& options);
 
-/// Throws what `run` would throw for too small a budget if the plan had `streams` streams and their
-/// logits were read: for the last of several runs, to be told before the first.
-void require_memory(const Plan& plan, std::int64_t streams, const RunOptions& options);
+/// One of several runs, before its plan is complete.
+struct RunToCome {
+  const Plan& plan;               ///< its model and what it reads; nothing else of it is looked at
+  std::int64_t streams = 1;       ///< the original's included
+  bool logits = false;            ///< they are read
+  bool attention = false;         ///< attention is watched
+  std::int64_t added_tokens = 0;  ///< by a stream, at most
+  std::uint64_t kept = 0;         ///< as in RunOptions, whose `kept` does not count here
+};
+
+/// Throws what `run` would throw for too small a budget, naming one that is enough for all of
+/// `runs`: what a later run needs must not show after hours.
+void require_memory(std::span<const RunToCome> runs, const RunOptions& options);
+
+/// How many of the run's streams the budget holds at a time: at least one, if only to let `run`
+/// say what is missing.
+std::int64_t streams_that_fit(const RunToCome& run, const RunOptions& options);
 
 /// Runs the plan. Throws Error for values that are not finite (naming layer, sequence, position and
 /// dimension), for observers and edits that never fired, and Interrupted after

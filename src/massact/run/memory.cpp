@@ -81,34 +81,26 @@ std::uint64_t largest_source(const Model& model) {
   return largest;
 }
 
-}  // namespace
+// What a run needs, however it is divided into passes.
+struct Fit {
+  MemoryPlan plan;               // without passes and hidden states
+  std::uint64_t end = 0;         // the unembedding, packed and as it is stored
+  std::uint64_t one_pass = 0;    // without hidden states
+  std::uint64_t several = 0;     // the same
+  std::uint64_t all_hidden = 0;  // of one pass
+  std::uint64_t smallest = 0;
+};
 
-std::uint64_t physical_memory() {
-  return static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
-         static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-}
-
-std::uint64_t peak_resident_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
-}
-
-std::int64_t logits_rows(const ModelConfig& config) {
-  const std::int64_t columns = std::max<std::int64_t>(config.logit_count(), 1);
-  return std::clamp<std::int64_t>(kLogitsValues / columns, 16, kBatchRows);
-}
-
-MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
+Fit fit(const Model& model, const MemoryRequest& request) {
   const ModelConfig& config = model.config();
   const BoundWeights& weights = model.weights();
-  const std::uint64_t budget = request.budget > 0 ? request.budget : physical_memory() / 4 * 3;
   std::int64_t longest = 1, all_rows = 0;
   for (const std::int64_t length : request.lengths) {
     longest = std::max(longest, length);
     all_rows += length;
   }
-  MemoryPlan plan;
+  Fit fitted;
+  MemoryPlan& plan = fitted.plan;
   plan.block = Block::packed_bytes(config, request.precision);
   plan.experts = expert_count(config, all_rows, request.streams) *
                  MoeMlp::expert_bytes(config, request.precision);
@@ -136,27 +128,65 @@ MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
       std::min(embedding_bytes(model), static_cast<std::uint64_t>(all_rows) * kMappedPerRow);
   // Blocks are gone before the unembedding is packed.
   const char* last = config.tied_embeddings ? "embed." : "unembed.";
-  const std::uint64_t end = request.logits ? plan.unembedding + weights.stored_bytes(last) : 0;
+  fitted.end = request.logits ? plan.unembedding + weights.stored_bytes(last) : 0;
   plan.program = kProgramBytes + request.kept + (request.images != nullptr ? kImageReaderBytes : 0);
-  const std::uint64_t held = std::max(plan.blocks + plan.source, end);
+  const std::uint64_t held = std::max(plan.blocks + plan.source, fitted.end);
   // The first pass reads the embedding before there is a workspace; later ones have it already.
-  const std::uint64_t one_pass = plan.program + std::max(plan.embedding, held + plan.workspace);
-  const std::uint64_t several = plan.program + plan.workspace + std::max(plan.embedding, held);
-  const std::uint64_t all_hidden = hidden_bytes(config, all_rows, request.streams);
-  const std::uint64_t smallest =
-      std::min(one_pass + all_hidden, several + hidden_bytes(config, longest, request.streams));
-  if (smallest > budget) {
-    fail_usage("--memory", "expected at least {} for this model and all that it reads, got {}",
-               format_bytes_up(smallest), format_bytes(budget));
-  }
-  const std::uint64_t fixed = one_pass + all_hidden <= budget ? one_pass : several;
+  fitted.one_pass = plan.program + std::max(plan.embedding, held + plan.workspace);
+  fitted.several = plan.program + plan.workspace + std::max(plan.embedding, held);
+  fitted.all_hidden = hidden_bytes(config, all_rows, request.streams);
+  fitted.smallest = std::min(fitted.one_pass + fitted.all_hidden,
+                             fitted.several + hidden_bytes(config, longest, request.streams));
+  return fitted;
+}
+
+}  // namespace
+
+std::uint64_t physical_memory() {
+  return static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+         static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+std::uint64_t peak_resident_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+std::int64_t logits_rows(const ModelConfig& config) {
+  const std::int64_t columns = std::max<std::int64_t>(config.logit_count(), 1);
+  return std::clamp<std::int64_t>(kLogitsValues / columns, 16, kBatchRows);
+}
+
+std::uint64_t smallest_memory(const Model& model, const MemoryRequest& request) {
+  return fit(model, request).smallest;
+}
+
+std::uint64_t memory_budget(std::uint64_t requested) {
+  return requested > 0 ? requested : physical_memory() / 4 * 3;
+}
+
+void require_budget(std::uint64_t smallest, std::uint64_t budget) {
+  if (smallest <= budget) return;
+  fail_usage("--memory", "expected at least {} for this model and all that it reads, got {}",
+             format_bytes_up(smallest), format_bytes(budget));
+}
+
+MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
+  const ModelConfig& config = model.config();
+  const std::uint64_t budget = memory_budget(request.budget);
+  const Fit fitted = fit(model, request);
+  require_budget(fitted.smallest, budget);
+  MemoryPlan plan = fitted.plan;
+  const bool one = fitted.one_pass + fitted.all_hidden <= budget;
+  const std::uint64_t fixed = one ? fitted.one_pass : fitted.several;
   plan.pass_begins = split_passes(config, request, budget - fixed);
   plan.hidden = hidden_bytes(config, rows_of_largest_pass(plan, request.lengths), request.streams);
   plan.total = fixed + plan.hidden;
   const std::uint64_t all_blocks =
       (plan.block + plan.experts) * static_cast<std::uint64_t>(request.blocks_run);
   const std::uint64_t everything = plan.program + plan.workspace + all_blocks + plan.hidden +
-                                   std::max({plan.source, end, plan.embedding});
+                                   std::max({plan.source, fitted.end, plan.embedding});
   if (plan.passes() > 1 && everything <= budget) {
     plan.resident = true;
     plan.blocks = all_blocks;

@@ -48,6 +48,15 @@ struct MemoryRequest {
 /// budget that works if not even the longest sequence fits.
 MemoryPlan plan_memory(const Model& model, const MemoryRequest& request);
 
+/// The smallest budget with which `plan_memory` does not throw, in bytes.
+std::uint64_t smallest_memory(const Model& model, const MemoryRequest& request);
+
+/// The budget in bytes: the request's, or three quarters of the machine's memory.
+std::uint64_t memory_budget(std::uint64_t requested);
+
+/// Throws UsageError that names `smallest` if the budget is less.
+void require_budget(std::uint64_t smallest, std::uint64_t budget);
+
 /// Installed memory in bytes.
 std::uint64_t physical_memory();
 

@@ -88,7 +88,8 @@ class Ablation {
   Ablation(const Model& model, Meter& meter, const RunOptions& options, Progress& progress)
       : model_(model), meter_(meter), options_(options), progress_(progress) {}
 
-  // Runs all variants that are forks in one pass, and those with other weights one by one.
+  // Runs all variants that are forks together if the budget holds them, and those with other
+  // weights one by one.
   void run(std::vector<Variant> variants, AblateResult& result) {
     result.forward_passes = forward_passes_of(variants, model_.config().layers);
     run_forks(variants, result);
@@ -98,21 +99,52 @@ class Ablation {
   }
 
  private:
+  using Forks = std::span<Variant* const>;
+
   void run_forks(std::vector<Variant>& variants, AblateResult& result) {
-    Plan plan = meter_.make_plan(model_);
     std::vector<Variant*> forks;
+    std::int64_t added_tokens = 0;
     for (Variant& variant : variants) {
       if (!variant.weights.empty()) continue;
-      plan.fork(variant.row.name, std::move(variant.edits), variant.added_tokens);
       forks.push_back(&variant);
+      added_tokens = std::max(added_tokens, variant.added_tokens);
+    }
+    const Plan evaluated = meter_.make_plan(model_);
+    const std::int64_t fit = streams_that_fit({.plan = evaluated,
+                                               .streams = 1 + std::ssize(forks),
+                                               .logits = true,
+                                               .added_tokens = added_tokens,
+                                               .kept = options_.kept},
+                                              options_);
+    const auto most = static_cast<std::size_t>(std::max<std::int64_t>(fit - 1, 1));
+    run_with_original(Forks(forks).first(std::min(most, forks.size())), result);
+    for (std::size_t first = most; first < forks.size(); first += most) {
+      result.forward_passes += 1.0;
+      run_with_original(Forks(forks).subspan(first, std::min(most, forks.size() - first)), result);
+    }
+    if (forks.size() <= most) return;
+    result.warnings.push_back(
+        fmt::format("the memory budget holds {} of {} variants at a time: the original ran {} "
+                    "times, once beside each group",
+                    most, forks.size(), (forks.size() + most - 1) / most));
+  }
+
+  void run_with_original(Forks forks, AblateResult& result) {
+    Plan plan = meter_.make_plan(model_);
+    for (Variant* variant : forks) {
+      plan.fork(variant->row.name, std::move(variant->edits), variant->added_tokens);
     }
     meter_.attach(plan);
     const RunReport report = massact::run(plan, options_, progress_);
-    meter_.keep_original();
-    result.facts = facts_of(model_, report);
-    VariantRow original{.name = "original", .kind = VariantKind::original};
-    original.measures = meter_.original();
-    result.rows.push_back(std::move(original));
+    if (!result.rows.empty()) {
+      result.facts.seconds += report.seconds;
+    } else {
+      meter_.keep_original();
+      result.facts = facts_of(model_, report);
+      VariantRow original{.name = "original", .kind = VariantKind::original};
+      original.measures = meter_.original();
+      result.rows.push_back(std::move(original));
+    }
     for (std::size_t i = 0; i < forks.size(); ++i) {
       const int stream = static_cast<int>(i) + 1;
       VariantRow row = std::move(forks[i]->row);
@@ -148,14 +180,18 @@ class Ablation {
   Progress& progress_;
 };
 
-// The original and the variants that share a run with it, as far as they are certain before
-// anything is found: zero and two controls.
-std::int64_t streams_known(const AblateOptions& options) {
-  constexpr std::int64_t kAutomatic = 3;
-  if (!options.plan) return 1 + kAutomatic;
+// The original and one variant at a time, which is enough (Ablation::run_forks).
+RunToCome evaluation(const Plan& evaluated, const AblateOptions& options) {
+  RunToCome run{.plan = evaluated, .streams = 2, .logits = true};
+  if (!options.plan) return run;
   const auto& variants = options.plan->variants;
-  return 1 + std::count_if(variants.begin(), variants.end(),
-                           [](const edit::VariantSpec& spec) { return spec.weights.empty(); });
+  const bool forks = std::any_of(variants.begin(), variants.end(), [](const auto& spec) {
+    return !spec.edits.empty() || spec.added_tokens > 0;
+  });
+  if (!forks) run.streams = 1;
+  for (const auto& spec : variants)
+    run.added_tokens = std::max(run.added_tokens, spec.added_tokens);
+  return run;
 }
 
 }  // namespace
@@ -238,12 +274,11 @@ AblateResult run_ablate(const Model& model, const MeasureSet& set, const Calibra
         split.split.overlap, split.split.calibration_windows));
   }
   TextMeter meter(set);
-  const auto find = [&] {
-    return find_targets(model, split.calibration, eval::sequences_of(set.windows()),
-                        {.rule = options.rule, .classes = options.classes, .run = options.run},
-                        progress);
+  const auto search = [&] {
+    return search_texts(model, split.calibration, eval::sequences_of(set.windows()),
+                        options.classes);
   };
-  ablate({model, meter, labels_for(model, set, options), find}, options, progress, result);
+  ablate({model, meter, labels_for(model, set, options), search}, options, progress, result);
   return result;
 }
 
@@ -255,23 +290,29 @@ void run_variants(const Model& model, Meter& meter, std::vector<Variant> variant
 void ablate(const AblationSubject& subject, const AblateOptions& options, Progress& progress,
             AblateResult& result) {
   const ModelConfig& config = subject.model.config();
-  require_memory(subject.meter.make_plan(subject.model), streams_known(options), options.run);
+  const Plan evaluated = subject.meter.make_plan(subject.model);
+  std::vector<RunToCome> runs = {evaluation(evaluated, options)};
+  std::optional<TargetSearch> search;
+  if (!options.plan || options.plan->needs_findings()) {
+    search = subject.search();
+    runs.push_back(search->run());
+  }
+  require_memory(runs, options.run);
   result.selector = options.selector;
   edit::EditContext context{.labels = subject.labels,
                             .found = {},
                             .means = {},
                             .prefix_rows = config.prefix_rows(),
                             .seed = options.seed};
-  if (!options.plan || options.plan->needs_findings()) {
-    result.targets = subject.find_targets();
+  if (search) {
+    result.targets = find_targets(*search, options.rule, options.run, progress);
     context.found = result.targets->found;
     context.means = result.targets->means;
     const auto& notes = result.targets->notes;
     result.warnings.insert(result.warnings.end(), notes.begin(), notes.end());
   }
   auto variants =
-      options.plan ? planned_variants(context, rows_of(subject.meter.make_plan(subject.model)),
-                                      options, config)
+      options.plan ? planned_variants(context, rows_of(evaluated), options, config)
                    : automatic_variants(*result.targets, context, options, config, result.warnings);
   run_variants(subject.model, subject.meter, std::move(variants), options.run, progress, result);
   result.verdicts = verdicts_of(result);

@@ -100,12 +100,10 @@ AblateResult run_ablate(const Model& model, const ImageSplit& split, const Ablat
   const auto joined = std::make_shared<const Joined>(split);
   const auto meter = image_meter(split);
   const auto labels = std::make_shared<const ImageLabels>(model.config(), *split.evaluation);
-  const auto find = [&] {
-    Plan plan(model, joined);
-    return find_targets(plan, *labels, split.calibration->count(), options.rule, options.run,
-                        progress);
+  const auto search = [&] {
+    return TargetSearch{Plan(model, joined), labels, split.calibration->count()};
   };
-  ablate({model, *meter, labels, find}, options, progress, result);
+  ablate({model, *meter, labels, search}, options, progress, result);
   return result;
 }
 

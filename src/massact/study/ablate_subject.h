@@ -26,7 +26,7 @@ struct AblationSubject {
   const Model& model;
   Meter& meter;
   std::shared_ptr<const PositionLabels> labels;  ///< of what `meter` measures on
-  std::function<Targets()> find_targets;
+  std::function<TargetSearch()> search;          ///< over that and what calibrates
 };
 
 /// Measures images: the evaluation part of `split`, which must outlive it.
@@ -35,8 +35,9 @@ std::unique_ptr<Meter> image_meter(const ImageSplit& split);
 /// What the report says of the images: fills split, images and the warnings about them.
 void tell_split(const Model& model, const ImageSplit& split, AblateResult& result);
 
-/// Runs the original and the variants, all but those with other weights in one pass: fills rows,
-/// facts and forward_passes of `result`.
+/// Runs the original and the variants, all but those with other weights in one run, or in as few as
+/// the memory budget allows, each with the original: fills rows, facts and forward_passes of
+/// `result`, and warns if there are several.
 void run_variants(const Model& model, Meter& meter, std::vector<Variant> variants,
                   const RunOptions& options, Progress& progress, AblateResult& result);
 

@@ -52,19 +52,27 @@ void list_targets(Targets& targets) {
 
 }  // namespace
 
-Targets find_targets(const Model& model, const std::vector<Plan::Tokens>& calibration,
-                     const std::vector<Plan::Tokens>& evaluation, const TargetOptions& options,
-                     Progress& progress) {
-  std::vector<Plan::Tokens> all = calibration;
-  all.insert(all.end(), evaluation.begin(), evaluation.end());
-  const TokenLabels labels(all, model.has_tokenizer() ? &model.tokenizer() : nullptr,
-                           options.classes, model.config().prefix_rows());
-  Plan plan(model, std::move(all));
-  return find_targets(plan, labels, std::ssize(calibration), options.rule, options.run, progress);
+RunToCome TargetSearch::run() const {
+  const std::int64_t layers = plan.model().config().layers + 1;
+  return {.plan = plan, .kept = observe::magnitudes_bytes(plan.sequence_count(), layers, {})};
 }
 
-Targets find_targets(Plan& plan, const PositionLabels& labels, std::int64_t calibration,
-                     const Rule& rule, const RunOptions& options, Progress& progress) {
+TargetSearch search_texts(const Model& model, const std::vector<Plan::Tokens>& calibration,
+                          const std::vector<Plan::Tokens>& evaluation,
+                          const PositionLists& classes) {
+  std::vector<Plan::Tokens> all = calibration;
+  all.insert(all.end(), evaluation.begin(), evaluation.end());
+  auto labels =
+      std::make_shared<const TokenLabels>(all, model.has_tokenizer() ? &model.tokenizer() : nullptr,
+                                          classes, model.config().prefix_rows());
+  return {Plan(model, std::move(all)), std::move(labels), std::ssize(calibration)};
+}
+
+Targets find_targets(TargetSearch& search, const Rule& rule, const RunOptions& options,
+                     Progress& progress) {
+  Plan& plan = search.plan;
+  const PositionLabels& labels = *search.labels;
+  const std::int64_t calibration = search.calibration;
   const ModelConfig& config = plan.model().config();
   std::vector<int> layers(static_cast<std::size_t>(config.layers) + 1);
   std::iota(layers.begin(), layers.end(), 0);
@@ -73,8 +81,8 @@ Targets find_targets(Plan& plan, const PositionLabels& labels, std::int64_t cali
 
   Targets targets;
   RunOptions run_options = options;
-  run_options.kept = observe::magnitudes_bytes(plan.sequence_count(), std::ssize(layers), {});
-  targets.run = run(plan, run_options, progress);
+  run_options.kept = search.run().kept;
+  targets.run = massact::run(plan, run_options, progress);
   FoundScalars scalars = find_scalars(magnitudes, rule, labels);
   require(!scalars.scalars.empty(), plan.model().name(), "expected values to ablate, got none");
   targets.findings = std::move(scalars.findings);

@@ -38,22 +38,26 @@ struct Targets {
   RunReport run;
 };
 
-struct TargetOptions {
-  Rule rule;
-  PositionLists classes = PositionLists::defaults();
-  RunOptions run;
+/// What is scanned for targets: the plan's first `calibration` sequences calibrate, the rest is
+/// evaluated. `labels` are those of the whole plan.
+struct TargetSearch {
+  Plan plan;
+  std::shared_ptr<const PositionLabels> labels;
+  std::int64_t calibration = 0;
+
+  /// The scan as a run to come.
+  RunToCome run() const;
 };
 
-/// Scans calibration and evaluation sequences in one pass. If the rule finds nothing, `automatic`
-/// is tried; if that finds nothing, the largest value of every sequence is the target, labelled not
-/// massive. `notes` say so.
-Targets find_targets(const Model& model, const std::vector<Plan::Tokens>& calibration,
-                     const std::vector<Plan::Tokens>& evaluation, const TargetOptions& options,
-                     Progress& progress);
+/// Calibration and evaluation sequences of tokens.
+TargetSearch search_texts(const Model& model, const std::vector<Plan::Tokens>& calibration,
+                          const std::vector<Plan::Tokens>& evaluation,
+                          const PositionLists& classes);
 
-/// The same for a plan of anything: its first `calibration` sequences calibrate, the rest is
-/// evaluated. `labels` are those of the whole plan.
-Targets find_targets(Plan& plan, const PositionLabels& labels, std::int64_t calibration,
-                     const Rule& rule, const RunOptions& options, Progress& progress);
+/// Scans in one pass over the layers. If the rule finds nothing, `automatic` is tried; if that
+/// finds nothing, the largest value of every sequence is the target, labelled not massive. `notes`
+/// say so.
+Targets find_targets(TargetSearch& search, const Rule& rule, const RunOptions& options,
+                     Progress& progress);
 
 }  // namespace massact

@@ -179,15 +179,21 @@ class Explanation {
   }
 
  private:
-  // The last step runs three streams to the logits: too small a budget for it must not show after
-  // the sweep.
+  // Of all runs the sweep and the last, of three streams to the logits, need most: too small a
+  // budget for them must not show after hours.
   void check_memory() const {
-    if (context_.options.replace == 0 || context_.images != nullptr) return;
+    const Plan all = context_.plan();
+    std::vector<RunToCome> runs = {{.plan = all, .attention = true, .kept = kept_bytes()}};
+    std::optional<Plan> test;
     std::vector<Plan::Tokens> kept;
     for (auto s = context_.calibration_end; s < context_.count(); ++s) {
-      kept.push_back(test_text(context_, s));
+      if (context_.images == nullptr) kept.push_back(test_text(context_, s));
     }
-    if (!kept.empty()) require_memory(Plan(context_.model, kept), 3, context_.options.run);
+    if (!kept.empty()) {
+      test.emplace(context_.model, std::move(kept));
+      runs.push_back({.plan = *test, .streams = 3, .logits = true});
+    }
+    require_memory(runs, context_.options.run);
   }
 
   ExplainResult describe() const {
@@ -201,10 +207,12 @@ class Explanation {
   }
 
   // A sweep keeps what a scan keeps.
+  std::uint64_t kept_bytes() const {
+    return observe::magnitudes_bytes(context_.count(), context_.model.config().layers + 1, {});
+  }
   RunOptions run_options() const {
     RunOptions options = context_.options.run;
-    options.kept =
-        observe::magnitudes_bytes(context_.count(), context_.model.config().layers + 1, {});
+    options.kept = kept_bytes();
     return options;
   }
 
