@@ -141,6 +141,18 @@ TEST(GgufFolders, OpenTheirOnlyModel) {
   EXPECT_THAT(empty.err, HasSubstr("expected config.json or one .gguf file"));
 }
 
+TEST(GgufFolders, MayKeepTheOriginalsConfig) {
+  namespace fs = std::filesystem;
+  const fs::path golden = kGolden / "gguf/models/llama-gqa-tied.gguf";
+  const fs::path folder = fresh_folder();
+  write_file(folder / "config.json", R"({"model_type": "llama"})");
+  fs::copy_file(golden, folder / "tied.gguf");
+  EXPECT_EQ(inspected({folder.string()})["tensors"], inspected({golden.string()})["tensors"]);
+  fs::remove(folder / "tied.gguf");
+  const Outcome outcome = massact({"inspect", folder.string()});
+  EXPECT_EQ(outcome.status, 1);
+}
+
 TEST(Experts, ScanReportsWhichExpertsSawTheTokens) {
   const std::string tokens = token_file(fresh_folder());
   const Outcome outcome =

@@ -44,6 +44,7 @@ TEST_P(AdapterParity, SitesOfTheMergedModel) {
   }
   ASSERT_EQ(model.notes().size(), 1u);
   EXPECT_THAT(model.notes()[0], HasSubstr("LoRA adapter"));
+  EXPECT_FALSE(model.has_half_weights()) << "the base has 32 bits";
 }
 
 INSTANTIATE_TEST_SUITE_P(Golden, AdapterParity,

@@ -1,5 +1,8 @@
 #include "massact/io/weight_files.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "massact/base/error.h"
 #include "massact/io/safetensors.h"
 #include "massact/io/safetensors_internal.h"
@@ -14,6 +17,7 @@ constexpr const char* kSafetensorsIndex = "model.safetensors.index.json";
 constexpr const char* kOpenClip = "open_clip_model.safetensors";
 constexpr const char* kTorch = "pytorch_model.bin";
 constexpr const char* kTorchIndex = "pytorch_model.bin.index.json";
+constexpr const char* kNames[] = {kSafetensors, kSafetensorsIndex, kOpenClip, kTorch, kTorchIndex};
 
 bool has(const std::filesystem::path& directory, const char* file) {
   return std::filesystem::exists(directory / file);
@@ -31,6 +35,11 @@ std::unique_ptr<WeightSource> open_safetensors(const std::filesystem::path& dire
           "expected {} or {} in this directory, got neither", kSafetensors, kSafetensorsIndex);
   if (!has(path, kSafetensors)) return open_sharded(path / kSafetensorsIndex, map_safetensors_file);
   return std::make_unique<MappedWeights>(path.string(), map_safetensors_file(path / kSafetensors));
+}
+
+bool has_weight_files(const std::filesystem::path& directory) {
+  return std::any_of(std::begin(kNames), std::end(kNames),
+                     [&](const char* name) { return has(directory, name); });
 }
 
 std::unique_ptr<WeightSource> open_weight_files(const std::filesystem::path& directory) {

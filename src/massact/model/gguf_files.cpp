@@ -55,6 +55,10 @@ fs::path find_gguf_model(const fs::path& directory) {
     const auto [model, added] = models.emplace(model_of(path.stem().string()), path);
     if (!added) model->second = std::min(model->second, path);
   }
+  // llama.cpp's name for the projector of a multimodal model, beside its language model.
+  if (models.size() > 1) {
+    std::erase_if(models, [](const auto& model) { return model.first.starts_with("mmproj"); });
+  }
   if (models.empty()) return {};
   std::vector<std::string> names;
   for (const auto& [model, path] : models) names.push_back(path.filename().string());

@@ -204,9 +204,12 @@ Model open_file(const fs::path& path, const OpenOptions& options) {
 }
 
 Model open_directory(const fs::path& folder, const OpenOptions& options) {
-  if (!has_config(folder)) {
-    // nanoGPT's output folder holds nothing but its checkpoint.
-    if (fs::exists(folder / "ckpt.pt")) return open_torch_file(folder / "ckpt.pt", options);
+  // nanoGPT's output folder holds nothing but its checkpoint.
+  if (!has_config(folder) && fs::exists(folder / "ckpt.pt")) {
+    return open_torch_file(folder / "ckpt.pt", options);
+  }
+  // Repositories of GGUF files often keep the original's config.json.
+  if (!has_config(folder) || !has_weight_files(folder)) {
     if (const fs::path gguf = find_gguf_model(folder); !gguf.empty()) {
       return open_file(gguf, options);
     }
@@ -226,7 +229,7 @@ const Tokenizer& Model::tokenizer() const {
 bool Model::has_half_weights() const {
   const TensorInfo* info = weights().source().find(weights().source_name("blocks.0.attn.W_O"));
   if (info == nullptr) return false;
-  return info->viewable ? size_of(info->type) == 2 : info->encoding != "F32";
+  return info->viewable ? size_of(info->type) == 2 : !info->encoding.starts_with("F32");
 }
 
 Model open_model(const fs::path& path, const OpenOptions& options) {

@@ -63,17 +63,23 @@ TEST_F(GgufFiles, PartsOfOneModelAreOne) {
   EXPECT_EQ(find_gguf_model(folder_), folder_ / "m-Q4-00001-of-00003.gguf");
 }
 
+TEST_F(GgufFiles, AProjectorIsNoModelOfItsOwn) {
+  write("mmproj-model-f16.gguf");
+  EXPECT_EQ(find_gguf_model(folder_), folder_ / "mmproj-model-f16.gguf");
+  write("model-Q4.gguf");
+  EXPECT_EQ(find_gguf_model(folder_), folder_ / "model-Q4.gguf");
+}
+
 TEST_F(GgufFiles, SeveralModelsAreListed) {
   write("m-Q4-00001-of-00002.gguf");
   write("m-Q4-00002-of-00002.gguf");
   write("m-Q8-00001-of-00002.gguf");
-  write("mmproj.gguf");
   try {
     find_gguf_model(folder_);
     FAIL();
   } catch (const Error& error) {
-    EXPECT_THAT(error.what(), AllOf(HasSubstr("got 3 of them"), HasSubstr("m-Q4-00001"),
-                                    HasSubstr("m-Q8-00001"), HasSubstr("mmproj.gguf")));
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("got 2 of them"), HasSubstr("m-Q4-00001"),
+                                    HasSubstr("m-Q8-00001")));
   }
 }
 
