@@ -81,6 +81,23 @@ TEST(TestTime, AttentionGoesToTheAddedToken) {
   EXPECT_GT(share("random neurons", "outliers"), 0.9);
 }
 
+// The least budget holds one variant at a time; the runs repeat the original beside each.
+TEST(TestTime, TheLeastBudgetChangesNoResult) {
+  const auto with = [](std::int64_t bytes) {
+    return run("registers", {"--json", "--memory", std::to_string(bytes)});
+  };
+  std::int64_t refused = 1 << 20, least = 1 << 30;
+  while (least - refused > 1) {
+    const std::int64_t middle = (refused + least) / 2;
+    (with(middle).status == 0 ? least : refused) = middle;
+  }
+  EXPECT_EQ(with(refused).status, 2);
+  const json parts = json::parse(with(least).out), whole = result_of();
+  EXPECT_THAT(parts["warnings"].dump(), HasSubstr("holds 1 of 4 variants at a time"));
+  EXPECT_EQ(parts["test_time"], whole["test_time"]);
+  EXPECT_EQ(parts["variants"], whole["variants"]);
+}
+
 // As published: by activation at outliers alone, which a neuron that is always on wins.
 TEST(TestTime, ThePublishedRankMeetsTheDecoy) {
   const json study = result_of({"--rank", "activation", "--neurons", "1"})["test_time"];

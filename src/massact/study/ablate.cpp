@@ -113,6 +113,7 @@ class Ablation {
     const std::int64_t fit = streams_that_fit({.plan = evaluated,
                                                .streams = 1 + std::ssize(forks),
                                                .logits = true,
+                                               .attention = meter_.watches_attention(),
                                                .added_tokens = added_tokens,
                                                .kept = options_.kept},
                                               options_);

@@ -14,7 +14,10 @@ class Meter {
  public:
   virtual ~Meter() = default;
   virtual Plan make_plan(const Model& model) const = 0;
-  /// Watches all streams that the plan has by now; what follows is about this plan, after its run.
+  /// True if what it attaches watches attention.
+  virtual bool watches_attention() const { return false; }
+  /// Watches all streams that the plan has by now; `variant` is then about this plan, after its
+  /// run. Plans that follow one another repeat the original and have other variants.
   virtual void attach(Plan& plan) = 0;
   /// Stream 0 is what all later variants are compared with.
   virtual void keep_original() = 0;

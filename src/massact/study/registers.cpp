@@ -10,6 +10,7 @@
 #include "massact/base/error.h"
 #include "massact/study/ablate_subject.h"
 #include "massact/study/image_labels.h"
+#include "massact/study/test_time_parts.h"
 
 namespace massact {
 namespace {
@@ -230,6 +231,16 @@ void measure_means(const Model& model, const ImageSplit& split, const ImageLabel
   }
 }
 
+// Too small a budget for what comes after the means must not show after them.
+void check_memory(const Model& model, const ImageSplit& split, const RegistersOptions& options) {
+  const Plan calibration(model, split.calibration), evaluation(model, split.evaluation);
+  require_memory(model.config().vision.registers == 0
+                     ? test_time::largest_runs(options.test_time, calibration, evaluation)
+                     : std::vector<RunToCome>{{.plan = calibration},
+                                              {.plan = evaluation, .streams = 2, .logits = true}},
+                 options.run);
+}
+
 }  // namespace
 
 RegistersResult run_registers(const Model& model, const ImageSplit& split,
@@ -245,6 +256,7 @@ RegistersResult run_registers(const Model& model, const ImageSplit& split,
     given = std::make_shared<const RegisterMeans>(read_register_means(options.means, config));
   }
   if (config.vision.registers == 0) check_test_time(model, split, options.test_time);
+  check_memory(model, split, options);
   tell_split(model, split, evaluation);
   measure_means(model, split, labels, options.run, progress, result);
   if (split.calibration->count() < kFewImages) {

@@ -41,31 +41,28 @@ std::vector<AttentionShares> mean_of_layers(const observe::AttentionTable& atten
 }  // namespace
 
 OutlierMeter::OutlierMeter(const Context& context, const TestTimeResult& result)
-    : context_(context),
-      outlier_layer_(result.outlier_layer),
-      last_layer_(result.last_layer),
-      images_(image_meter(context.split)) {}
+    : context_(context), outlier_layer_(result.outlier_layer), images_(image_meter(context.split)) {
+  // Behind the last edit all streams run for themselves.
+  for (int block = result.last_layer; block < context.model.config().layers; ++block) {
+    if (result.last_layer > 0) blocks_.push_back(block);
+  }
+}
 
 void OutlierMeter::attach(Plan& plan) {
   images_->attach(plan);
   const ModelConfig& config = plan.model().config();
   const bool first_query = config.vision.class_tokens > 0 && config.prefix_rows() == 0;
-  // Behind the last edit all streams run for themselves.
-  std::vector<int> blocks;
-  for (int block = last_layer_; block < config.layers && last_layer_ > 0; ++block) {
-    blocks.push_back(block);
-  }
-  streams_.clear();
-  for (int s = 0; s < static_cast<int>(plan.streams().size()); ++s) {
+  // The original is the same in every plan.
+  for (int s = streams_.empty() ? 0 : 1; s < static_cast<int>(plan.streams().size()); ++s) {
     Stream& stream = streams_.emplace_back();
     stream.name = plan.streams()[static_cast<std::size_t>(s)].name;
     stream.table = std::make_shared<observe::OutlierTable>();
     plan.observe(sites::resid_post(config),
                  observe::OutlierPatches(context_.patches(), context_.options.rule, stream.table),
                  s);
-    if (blocks.empty()) continue;
+    if (blocks_.empty()) continue;
     stream.attention = std::make_shared<observe::AttentionTable>();
-    plan.watch_attention(blocks,
+    plan.watch_attention(blocks_,
                          observe::OutlierAttention({context_.patches(), first_query, stream.table},
                                                    stream.attention),
                          s);

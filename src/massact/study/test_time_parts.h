@@ -36,6 +36,11 @@ std::vector<RegisterNeuron> choose_neurons(const Context& context,
                                            std::vector<RegisterNeuron> ranked,
                                            TestTimeResult& result);
 
+/// The runs that need most memory: the trials of `choose_neurons` and the evaluation, each with one
+/// variant at a time. `calibration` and `evaluation` must outlive them.
+std::vector<RunToCome> largest_runs(const TestTimeOptions& options, const Plan& calibration,
+                                    const Plan& evaluation);
+
 /// As many others in each of their layers.
 std::vector<RegisterNeuron> other_neurons(const std::vector<RegisterNeuron>& neurons,
                                           const ModelConfig& config, std::uint64_t seed);
@@ -51,12 +56,13 @@ class OutlierMeter final : public Meter {
   OutlierMeter(const Context& context, const TestTimeResult& result);
 
   Plan make_plan(const Model& model) const override { return images_->make_plan(model); }
+  bool watches_attention() const override { return !blocks_.empty(); }
   void attach(Plan& plan) override;
   void keep_original() override { images_->keep_original(); }
   Measures original() const override { return images_->original(); }
   Measures variant(int stream) const override { return images_->variant(stream); }
 
-  /// By stream of the last plan.
+  /// Of the original and the variants of all plans, in their order.
   std::vector<OutlierMeasures> outliers() const;
 
  private:
@@ -69,7 +75,8 @@ class OutlierMeter final : public Meter {
   const std::vector<observe::PatchNorms>& norms_of(const Stream& stream) const;
 
   const Context& context_;
-  int outlier_layer_, last_layer_;
+  int outlier_layer_;
+  std::vector<int> blocks_;  // whose attention is watched
   std::unique_ptr<Meter> images_;
   std::vector<Stream> streams_;
 };

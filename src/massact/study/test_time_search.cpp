@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
+#include <span>
 
 #include "massact/base/error.h"
 #include "massact/observe/weight_lines.h"
@@ -56,7 +58,45 @@ std::vector<double> column_lengths(observe::WeightLines& lines, int block) {
   return squares;
 }
 
+struct Trial {
+  std::int64_t neurons = 0;
+  std::shared_ptr<OutlierTable> table;
+};
+
+// One stream per trial, as many at a time as the budget holds.
+void run_trials(const Context& context, Site site,
+                const std::function<std::vector<RegisterNeuron>(std::int64_t)>& best,
+                std::span<const Trial> trials) {
+  while (!trials.empty()) {
+    Plan plan(context.model, context.split.calibration);
+    const std::int64_t fit = streams_that_fit(
+        {.plan = plan, .streams = 1 + std::ssize(trials), .added_tokens = context.options.tokens},
+        context.run);
+    const auto group = static_cast<std::size_t>(std::max<std::int64_t>(fit - 1, 1));
+    for (const Trial& trial : trials.first(group)) {
+      const int stream =
+          plan.fork(fmt::format("{} neurons", trial.neurons),
+                    neuron_edits(context, best(trial.neurons), true), context.options.tokens);
+      plan.observe({site},
+                   observe::OutlierPatches(context.patches(), context.options.rule, trial.table),
+                   stream);
+    }
+    run(plan, context.run, context.progress);
+    trials = trials.subspan(group);
+  }
+}
+
 }  // namespace
+
+std::vector<RunToCome> largest_runs(const TestTimeOptions& options, const Plan& calibration,
+                                    const Plan& evaluation) {
+  return {{.plan = calibration, .streams = 2, .added_tokens = options.tokens},
+          {.plan = evaluation,
+           .streams = 2,
+           .logits = true,
+           .attention = options.last_layer < evaluation.model().config().layers,
+           .added_tokens = options.tokens}};
+}
 
 std::vector<std::vector<std::int64_t>> find_outliers(const Context& context,
                                                      TestTimeResult& result) {
@@ -135,18 +175,12 @@ std::vector<RegisterNeuron> choose_neurons(const Context& context,
                result.last_layer, context.options.neurons);
   }
   if (context.options.neurons > 0) return best(context.options.neurons);
-  Plan plan(context.model, context.split.calibration);
-  std::vector<std::pair<std::int64_t, std::shared_ptr<OutlierTable>>> tried;
-  const Site site = {SiteKind::resid_post, result.outlier_layer - 1};
+  std::vector<Trial> tried;
   for (const std::int64_t count : kTried) {
-    if (count > total) break;
-    const int stream = plan.fork(fmt::format("{} neurons", count),
-                                 neuron_edits(context, best(count), true), context.options.tokens);
-    const auto& [number, table] = tried.emplace_back(count, std::make_shared<OutlierTable>());
-    plan.observe({site}, observe::OutlierPatches(context.patches(), context.options.rule, table),
-                 stream);
+    if (count <= total) tried.push_back({count, std::make_shared<OutlierTable>()});
   }
-  run(plan, context.run, context.progress);
+  const Site site = {SiteKind::resid_post, result.outlier_layer - 1};
+  run_trials(context, site, best, tried);
   const OutlierLayer& before = result.layers[static_cast<std::size_t>(result.outlier_layer - 1)];
   result.sweep.push_back({0, before.outliers, before.largest});
   const NeuronSweep* chosen = nullptr;
