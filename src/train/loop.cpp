@@ -36,8 +36,8 @@ class Loop {
         model_(data_->fitted(options.model), options.train.seed, options.device),
         optimiser_(config_, model_.parameters()),
         store_(options.out),
-        device_(options.device),
-        step_(start(options)) {
+        device_(options.device) {
+    step_ = start(options);
     // The first rank writes for all.
     if (world_.is_first()) metrics_.emplace(options.out / "metrics.jsonl", step_);
   }
@@ -247,7 +247,7 @@ class Loop {
   AdamW optimiser_;
   CheckpointStore store_;
   at::Device device_;
-  std::int64_t step_;  // steps done
+  std::int64_t step_ = 0;  // steps done
   std::optional<MetricsLog> metrics_;
   double loss_sum_ = 0;
   double norm_max_ = 0;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "massact/base/error.h"
+#include "massact/io/atomic_file.h"
 
 namespace massact::train {
 namespace {
@@ -25,9 +26,8 @@ std::string kept_lines(const std::filesystem::path& path, std::int64_t step) {
 }  // namespace
 
 MetricsLog::MetricsLog(const std::filesystem::path& path, std::int64_t step) : path_(path) {
-  const std::string kept = kept_lines(path, step);
-  out_.open(path, std::ios::trunc);
-  out_ << kept << std::flush;
+  write_file_atomically(path, kept_lines(path, step));
+  out_.open(path, std::ios::app);
   require(out_.good(), path.string(), "expected a writable file");
 }
 

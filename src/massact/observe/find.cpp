@@ -18,7 +18,7 @@ FindingLayer summarise(int layer, const std::vector<const Hit*>& hits) {
     sequences.insert(hit->sequence);
     result.mean += value / n;
     result.max_abs = std::max(result.max_abs, std::abs(value));
-    if (hit->median > 0.0) result.ratio += std::abs(value) / hit->median / n;
+    if (value != 0.0) result.ratio += std::abs(value) / hit->median / n;  // of a median of 0: ∞
   }
   double squares = 0.0;
   for (const Hit* hit : hits) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "massact/base/error.h"
 #include "massact/observe/find.h"
 #include "massact/observe/tail_gap.h"
@@ -133,6 +135,17 @@ TEST(AutomaticRule, LeavesDimensionsThatAreAlwaysLargeAlone) {
       scan_background(background, {.rows = 96, .cols = 300, .sequences = 3}, 1, threads);
   ASSERT_EQ(set.findings.size(), 2u);
   for (const Finding& f : set.findings) EXPECT_TRUE(f.dimension == 3 || f.dimension == 17);
+}
+
+TEST(StrictRule, AMedianOfZeroIsAnInfiniteRatio) {
+  Threads threads(2);
+  Magnitudes magnitudes;
+  Hidden hidden(40, 64);
+  hidden.at(0, 7) = 200.0f;
+  massact::testing::show(magnitudes, hidden, threads);
+  const FindingSet set = magnitudes.findings(Rule::strict(), PlainLabels{});
+  ASSERT_EQ(set.findings.size(), 1u);
+  EXPECT_EQ(set.findings[0].ratio, std::numeric_limits<double>::infinity());
 }
 
 TEST(StrictRule, FindsPlantedActivationsExactly) {
