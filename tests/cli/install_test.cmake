@@ -32,6 +32,14 @@ if(NOT output MATCHES "dimension 19, start token: 900")
   message(FATAL_ERROR "the example did not find the planted massive activation:\n${output}")
 endif()
 
+# The README shows the example as it is.
+file(READ ${SOURCE}/README.md readme)
+file(READ ${SOURCE}/examples/find/main.cpp example)
+string(FIND "${readme}" "```cpp\n${example}```" place)
+if(place EQUAL -1)
+  message(FATAL_ERROR "README.md does not show examples/find/main.cpp as it is")
+endif()
+
 # The trainer, where it was built: its two programs find each other in the prefix.
 if(EXISTS ${work}/prefix/bin/massact-train)
   run(${work}/prefix/bin/massact-train prepare --text ${golden}/texts/harbour.txt --vocab-size 400
