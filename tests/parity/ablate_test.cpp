@@ -146,6 +146,19 @@ TEST(Ablate, ABudgetTooSmallForOneVariantIsRefusedBeforeTheScan) {
   EXPECT_EQ(progress.begun, 0);
 }
 
+TEST(Ablate, ControlsAreAsManyAsWhatTheSelectorTakes) {
+  AblateOptions options;
+  options.selector = SelectorKind::position_class;
+  options.each_layer = true;
+  const AblateResult result = ablate(planted(), options);
+  const std::int64_t zeroed = row_of(result, "zero").scalars;
+  // Every delimiter, not only the full stops that are massive.
+  EXPECT_GT(zeroed, row_of(ablate(planted()), "zero").scalars);
+  for (const char* name : {"random", "median-like", "zero at layer 3"}) {
+    EXPECT_EQ(row_of(result, name).scalars, zeroed) << name;
+  }
+}
+
 TEST(Ablate, TheNextDimensionsAreAControlThatHardlyMatters) {
   const auto expected =
       JsonObject::from_file(golden_folder() / "models" / "planted" / "expected.json", 1 << 20);

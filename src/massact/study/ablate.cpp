@@ -312,9 +312,9 @@ void ablate(const AblationSubject& subject, const AblateOptions& options, Progre
     const auto& notes = result.targets->notes;
     result.warnings.insert(result.warnings.end(), notes.begin(), notes.end());
   }
-  auto variants =
-      options.plan ? planned_variants(context, rows_of(evaluated), options, config)
-                   : automatic_variants(*result.targets, context, options, config, result.warnings);
+  auto variants = options.plan ? planned_variants(context, rows_of(evaluated), options, config)
+                               : automatic_variants(*result.targets, context, evaluated.lengths(),
+                                                    options, config, result.warnings);
   run_variants(subject.model, subject.meter, std::move(variants), options.run, progress, result);
   result.verdicts = verdicts_of(result);
 }

@@ -21,15 +21,23 @@ Site site_of(int layer) {
 
 class Builder {
  public:
-  Builder(const Targets& targets, const edit::EditContext& context, const AblateOptions& options,
+  Builder(const Targets& targets, const edit::EditContext& context,
+          std::span<const std::int64_t> lengths, const AblateOptions& options,
           const ModelConfig& config)
-      : targets_(targets), context_(context), options_(options), config_(config) {}
+      : targets_(targets),
+        context_(context),
+        lengths_(lengths),
+        options_(options),
+        config_(config) {}
 
   std::vector<Variant> build(std::vector<std::string>& notes) {
     const auto found = at(targets_.layer);
     add({.name = "zero", .kind = VariantKind::zero}, all_targets(), edit::zero());
     add_mean(*found, notes);
-    add_controls(*found, notes);
+    add_controls(options_.selector == SelectorKind::found
+                     ? found
+                     : std::make_shared<const edit::ScalarLists>(of_classes()),
+                 notes);
     add_each_finding(*found);
     for (const double factor : options_.sweep) {
       add({.name = fmt::format("x {}", factor), .kind = VariantKind::sweep, .factor = factor},
@@ -69,6 +77,22 @@ class Builder {
     return edit::by_position(
         {edit::Positions::Kind::position_class, target.finding.position_class, {}},
         {target.finding.dimension}, context_.labels, context_.prefix_rows);
+  }
+
+  // What the selectors of `all_targets` take by class, listed.
+  edit::ScalarLists of_classes() const {
+    edit::ScalarLists lists;
+    for (std::int64_t s = 0; s < std::ssize(lengths_); ++s) {
+      for (std::int64_t p = 0; p < lengths_[static_cast<std::size_t>(s)]; ++p) {
+        const auto position_class = context_.labels->position_class(s, p);
+        for (const AblationTarget& target : targets_.targets) {
+          if (target.finding.position_class != position_class) continue;
+          lists[s].push_back({p, target.finding.dimension});
+        }
+      }
+    }
+    for (auto& [sequence, list] : lists) std::sort(list.begin(), list.end());
+    return lists;
   }
 
   SelectorPtr one_target(const AblationTarget& target, const edit::ScalarLists& found) const {
@@ -128,15 +152,16 @@ class Builder {
     return "";
   }
 
-  void add_controls(const edit::ScalarLists& found, std::vector<std::string>& notes) {
+  // Others in the same tokens, as many as `zeroed`.
+  void add_controls(const std::shared_ptr<const edit::ScalarLists>& zeroed,
+                    std::vector<std::string>& notes) {
     add({.name = "random", .kind = VariantKind::random},
         {listed("as many at random, same tokens",
-                edit::random_instead_of(found, config_.width, options_.seed))},
+                edit::random_instead_of(*zeroed, config_.width, options_.seed))},
         edit::zero());
     add({.name = "median-like", .kind = VariantKind::near_median},
-        {edit::near_median(at(targets_.layer), targets_.medians, context_.prefix_rows)},
-        edit::zero());
-    edit::ScalarLists outliers = edit::candidates_instead_of(found, targets_.outlier_dimensions);
+        {edit::near_median(zeroed, targets_.medians, context_.prefix_rows)}, edit::zero());
+    edit::ScalarLists outliers = edit::candidates_instead_of(*zeroed, targets_.outlier_dimensions);
     if (outliers.empty()) {
       notes.emplace_back(
           "this model has no outlier features (Dettmers 2022) besides the targets' dimensions "
@@ -166,12 +191,16 @@ class Builder {
       add({.name = fmt::format("zero at layer {}", layer),
            .kind = VariantKind::each_layer,
            .layer = layer},
-          {edit::by_list("found", scalars, context_.prefix_rows)}, edit::zero());
+          options_.selector == SelectorKind::found
+              ? std::vector<SelectorPtr>{edit::by_list("found", scalars, context_.prefix_rows)}
+              : all_targets(),
+          edit::zero());
     }
   }
 
   const Targets& targets_;
   const edit::EditContext& context_;
+  std::span<const std::int64_t> lengths_;
   const AblateOptions& options_;
   const ModelConfig& config_;
   std::vector<Variant> variants_;
@@ -223,9 +252,10 @@ std::string index_text(std::int64_t index) { return index < 0 ? ":" : fmt::forma
 }  // namespace
 
 std::vector<Variant> automatic_variants(const Targets& targets, const edit::EditContext& context,
+                                        std::span<const std::int64_t> lengths,
                                         const AblateOptions& options, const ModelConfig& config,
                                         std::vector<std::string>& notes) {
-  return Builder(targets, context, options, config).build(notes);
+  return Builder(targets, context, lengths, options, config).build(notes);
 }
 
 std::vector<Variant> planned_variants(const edit::EditContext& context,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "massact/study/ablate.h"
@@ -16,8 +17,10 @@ struct Variant {
   std::vector<edit::WeightEdit> weights;  ///< needs a run of its own
 };
 
-/// original is not among them. `notes` tell of controls that this model gives nothing for.
+/// original is not among them. `lengths` are the rows of every evaluated sequence; `notes` tell of
+/// controls that this model gives nothing for.
 std::vector<Variant> automatic_variants(const Targets& targets, const edit::EditContext& context,
+                                        std::span<const std::int64_t> lengths,
                                         const AblateOptions& options, const ModelConfig& config,
                                         std::vector<std::string>& notes);
 
