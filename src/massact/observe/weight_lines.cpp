@@ -42,6 +42,11 @@ const BoundWeights::Matrix& WeightLines::matrix_of(const std::string& canonical)
   return found->second;
 }
 
+void WeightLines::clear() {
+  for (const auto& [canonical, matrix] : matrices_) model_.weights().release(canonical);
+  matrices_.clear();
+}
+
 bool WeightLines::is_transposed(const std::string& canonical) {
   return matrix_of(canonical).slices.front().in_stride != 1;
 }

@@ -28,8 +28,8 @@ class WeightLines {
   /// Element `index` of a bias, 0 if the model has none.
   float bias_at(const std::string& canonical, std::int64_t index) const;
   const ModelConfig& config() const { return model_.config(); }
-  /// Forgets what was decoded.
-  void clear() { matrices_.clear(); }
+  /// Forgets what was read, and lets the file's pages go.
+  void clear();
 
  private:
   const BoundWeights::Matrix& matrix_of(const std::string& canonical);

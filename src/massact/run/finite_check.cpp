@@ -23,22 +23,26 @@ bool has_non_finite(const WeightSource& source, const TensorInfo& info) {
   return false;
 }
 
+// True for the weights that act between the last check and this site.
+bool acts_before(const std::string& canonical, Site site, const ModelConfig& config) {
+  if (site.block >= 0) return canonical.starts_with(fmt::format("blocks.{}.", site.block));
+  const bool embeds = canonical.starts_with("embed.") || canonical.starts_with("pos_embed.");
+  if (site.kind == SiteKind::embed) return embeds;
+  return (!embeds && !canonical.starts_with("blocks.")) ||
+         (config.tied_embeddings && canonical == "embed.W_E");
+}
+
 // The cause is most often a broken file: name its tensors.
-std::string explain(const Model& model, const std::string& prefix) {
+std::string explain(const Model& model, Site site) {
   std::vector<std::string> broken;
   const WeightSource& source = model.weights().source();
-  for (const auto& name : model.weights().names(prefix)) {
+  for (const auto& name : model.weights().names("")) {
+    if (!acts_before(name, site, model.config())) continue;
     const TensorInfo& info = source.info(model.weights().source_name(name));
     if (has_non_finite(source, info)) broken.push_back(info.name);
   }
   if (broken.empty()) return "the weights there are finite: an overflow in the computation";
   return "weights with NaN or infinite values: " + join(broken);
-}
-
-// Canonical names of the weights that act between the last check and this site.
-std::string weights_before(Site site) {
-  if (site.kind == SiteKind::embed) return "embed.";
-  return site.block < 0 ? "ln_final." : fmt::format("blocks.{}.", site.block);
 }
 
 }  // namespace
@@ -57,7 +61,7 @@ void require_finite(ConstFloatMatrix values, const Plan& plan, Site site, int st
        values(row, at % values.cols), plan.streams()[static_cast<std::size_t>(stream)].name,
        batch.first_sequence + static_cast<std::int64_t>(s),
        batch.first_position + row - batch.sequences[s].first, at % values.cols,
-       explain(plan.model(), weights_before(site)));
+       explain(plan.model(), site));
 }
 
 }  // namespace massact
