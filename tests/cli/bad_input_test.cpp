@@ -134,6 +134,24 @@ TEST_F(BadInput, NotANumberInTheWeightsNamesLayerAndTensor) {
   expect_refused(outcome, {"blocks.3", "model.layers.3.mlp.down_proj.weight"});
 }
 
+// Weights outside of the blocks act before the first and behind the last check.
+TEST_F(BadInput, NotANumberInTheOutputMatrixNamesIt) {
+  std::string bytes = weights();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::memcpy(bytes.data() + offset_of(bytes, "lm_head.weight"), &nan, sizeof nan);
+  set_weights(bytes);
+  expect_refused(massact({"eval", model_.string(), "--text", kText.string(), "--seq-len", "64"}),
+                 {"hook_logits", "lm_head.weight"});
+}
+
+TEST_F(BadInput, Utf16IsNotReadAsText) {
+  const fs::path text = folder_ / "wide.txt";
+  write_file(text, std::string("\xff\xfe"
+                               "h\0i\0",
+                               6));
+  expect_refused(scan({"--text", text.string()}), {"wide.txt", "UTF-16"});
+}
+
 TEST_F(BadInput, EmptyText) {
   const fs::path text = folder_ / "empty.txt";
   write_file(text, "");

@@ -161,9 +161,9 @@ std::vector<std::string> warnings_of(const MeasureSet& set) {
                       name_of(text.request.convention)));
     }
     if (!text.whole) {
-      warnings.push_back(fmt::format(
-          "perplexity {} is that of the first {} windows, not of the whole text (--sequences)",
-          name_of(text.request.convention), text.count));
+      warnings.push_back(
+          fmt::format("perplexity {} is that of {} windows, not of the whole text (--sequences)",
+                      name_of(text.request.convention), text.count));
     }
   }
   for (const auto& task : set.tasks()) {

@@ -306,9 +306,7 @@ ExplainResult run_explain(const Model& model, const Corpus& corpus, const Explai
                             corpus, options.classes, model.config().prefix_rows()),
                         .sequences = std::move(sequences),
                         .images = nullptr});
-  for (const CorpusSource& source : corpus.sources()) {
-    result.facts.text += (result.facts.text.empty() ? "" : ", ") + source.name;
-  }
+  result.facts.text = corpus.source_names();
   result.facts.bos = corpus.adds_bos();
   return result;
 }

@@ -188,9 +188,7 @@ ScanResult run_scan(const Model& model, const Corpus& corpus, const ScanOptions&
   Plan plan(model, std::move(sequences));
   const CorpusLabels labels(corpus, options.classes, model.config().prefix_rows());
   ScanResult result = scan_plan(plan, labels, options, progress);
-  for (const CorpusSource& source : corpus.sources()) {
-    result.facts.text += (result.facts.text.empty() ? "" : ", ") + source.name;
-  }
+  result.facts.text = corpus.source_names();
   result.facts.bos = corpus.adds_bos();
   return result;
 }

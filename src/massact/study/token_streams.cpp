@@ -70,9 +70,9 @@ TokenStream TokenStream::tail(std::int64_t begin) const {
 }
 
 std::string TokenStreams::names() const {
-  std::string all;
-  for (const TokenStream& stream : streams) all += (all.empty() ? "" : ", ") + stream.name;
-  return all;
+  std::vector<std::string> all;
+  for (const TokenStream& stream : streams) all.push_back(stream.name);
+  return list_sources(all);
 }
 
 std::int64_t TokenStreams::token_count() const {
@@ -106,10 +106,12 @@ TokenStreams streams_of_tokens(const std::filesystem::path& path, std::int64_t v
   const TokenRows rows = load_tokens(path, options.enough);
   for (std::size_t row = 0; row < rows.size(); ++row) {
     TokenStream stream;
-    stream.name = rows.size() == 1 ? path.string() : fmt::format("{} row {}", path.string(), row);
+    stream.name = path.string();
+    const std::string where =
+        rows.size() == 1 ? stream.name : fmt::format("{} row {}", stream.name, row);
     for (std::size_t i = 0; i < rows[row].size(); ++i) {
       const std::int64_t id = rows[row][i];
-      require(id >= 0 && id < vocab_size, stream.name,
+      require(id >= 0 && id < vocab_size, where,
               "expected token ids from 0 to {}, got {} at token {}", vocab_size - 1, id, i);
       stream.ids.push_back(static_cast<std::int32_t>(id));
     }

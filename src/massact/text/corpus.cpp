@@ -94,11 +94,15 @@ void Corpus::add_tokens(const Encoding& encoding) {
   }
 }
 
+std::string Corpus::source_names() const {
+  std::vector<std::string> names;
+  for (const CorpusSource& source : sources_) names.push_back(source.name);
+  return list_sources(names);
+}
+
 void Corpus::require_sequences() const {
   if (!sequences_.empty()) return;
-  std::string names;
-  for (const CorpusSource& source : sources_) names += (names.empty() ? "" : ", ") + source.name;
-  fail(names,
+  fail(source_names(),
        "expected a text of at least one full sequence of {} tokens, got {} (longest file, "
        "with BOS if added; use a smaller --seq-len)",
        options_.seq_len, longest_source_);
@@ -144,7 +148,7 @@ Corpus Corpus::from_tokens(const std::filesystem::path& path, std::int64_t vocab
       encoding.ids.push_back(static_cast<std::int32_t>(id));
     }
     require(!encoding.ids.empty(), name, "expected token ids, got none");
-    corpus.sources_.push_back({name, {}});
+    corpus.sources_.push_back({path.string(), {}});
     corpus.add_tokens(encoding);
   }
   corpus.require_sequences();

@@ -66,6 +66,8 @@ class Corpus {
 
   const std::vector<Sequence>& sequences() const { return sequences_; }
   const std::vector<CorpusSource>& sources() const { return sources_; }
+  /// In words (list_sources).
+  std::string source_names() const;
   const Tokenizer* tokenizer() const { return tokenizer_; }
   /// The effective policy: true if every sequence begins with a BOS that was added.
   bool adds_bos() const { return adds_bos_; }

@@ -1,5 +1,7 @@
 #include "massact/text/corpus_files.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iostream>
 #include <iterator>
@@ -49,6 +51,8 @@ LoadedText load_text(const std::filesystem::path& path) {
   auto file = MappedFile::open(path);
   const std::string_view bytes(reinterpret_cast<const char*>(file->bytes().data()),
                                file->bytes().size());
+  require(!bytes.starts_with("\xff\xfe") && !bytes.starts_with("\xfe\xff"), path.string(),
+          "expected text in UTF-8, got UTF-16 (by its byte order mark)");
   if (path.extension() == ".jsonl") return keep(join_documents(bytes, path.string()));
   return {file, bytes};
 }
@@ -66,6 +70,17 @@ TokenRows load_tokens(const std::filesystem::path& path, std::int64_t wanted) {
     rows.emplace_back(array.values.begin() + row * length,
                       array.values.begin() + (row + 1) * length);
   return rows;
+}
+
+std::string list_sources(std::span<const std::string> names) {
+  std::string list;
+  for (auto name = names.begin(); name != names.end();) {
+    const auto other = std::find_if(name, names.end(), [&](const auto& n) { return n != *name; });
+    list += (list.empty() ? "" : ", ") + *name;
+    if (other - name > 1) list += fmt::format(" ({} rows)", other - name);
+    name = other;
+  }
+  return list;
 }
 
 }  // namespace massact

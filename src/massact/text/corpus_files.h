@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -24,5 +26,8 @@ using TokenRows = std::vector<std::vector<std::int64_t>>;
 
 /// Reads a token file; of a .bin no more than `wanted` tokens.
 TokenRows load_tokens(const std::filesystem::path& path, std::int64_t wanted);
+
+/// The sources of a text in words: "a.txt, b.txt"; rows of one token file as "t.npy (32 rows)".
+std::string list_sources(std::span<const std::string> names);
 
 }  // namespace massact

@@ -127,6 +127,8 @@ TEST_F(CorpusTest, TokenFiles) {
   ASSERT_EQ(matrix.sequences().size(), 2u);
   EXPECT_THAT(matrix.sequences()[1].tokens, ElementsAre(6, 3, 4));
   EXPECT_TRUE(matrix.sequences()[1].has_bos);
+  EXPECT_EQ(matrix.source_names(), rows.string() + " (2 rows)");
+  EXPECT_EQ(plain.source_names(), flat.string());
 
   const auto raw =
       directory_.write("nano.bin", io_test::bytes_of<std::uint16_t, std::uint16_t>(7, 8));
