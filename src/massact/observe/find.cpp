@@ -12,14 +12,18 @@ namespace {
 FindingLayer summarise(int layer, const std::vector<const Hit*>& hits) {
   FindingLayer result{.layer = layer, .scalars = std::ssize(hits)};
   const auto n = static_cast<double>(hits.size());
+  // Summed as differences to the first, so that equal values have no σ at all.
+  const auto first = static_cast<double>(hits.front()->magnitude.value);
+  double above_first = 0.0;
   std::set<std::int64_t> sequences;
   for (const Hit* hit : hits) {
     const auto value = static_cast<double>(hit->magnitude.value);
     sequences.insert(hit->sequence);
-    result.mean += value / n;
+    above_first += value - first;
     result.max_abs = std::max(result.max_abs, std::abs(value));
     if (value != 0.0) result.ratio += std::abs(value) / hit->median / n;  // of a median of 0: ∞
   }
+  result.mean = first + above_first / n;
   double squares = 0.0;
   for (const Hit* hit : hits) {
     const double e = static_cast<double>(hit->magnitude.value) - result.mean;

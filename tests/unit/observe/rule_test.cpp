@@ -137,6 +137,27 @@ TEST(AutomaticRule, LeavesDimensionsThatAreAlwaysLargeAlone) {
   for (const Finding& f : set.findings) EXPECT_TRUE(f.dimension == 3 || f.dimension == 17);
 }
 
+// v / n added n times is not v: without care, constant values get a σ of 1e-16 of their mean.
+TEST(StrictRule, EqualValuesHaveNoSpread) {
+  Threads threads(2);
+  Magnitudes magnitudes;
+  for (int s = 0; s < 11; ++s) {
+    Hidden hidden = massact::testing::gaussian(40, 64, static_cast<std::uint64_t>(s));
+    hidden.at(0, 7) = -1415.3f;
+    hidden.at(1, 9) = 1200.7f;
+    massact::testing::show(magnitudes, hidden, threads, 0, s);
+  }
+  const FindingSet set = magnitudes.findings(Rule::strict(), PlainLabels{});
+  ASSERT_EQ(set.findings.size(), 2u);
+  EXPECT_EQ(set.findings[0].mean, double{-1415.3f});
+  EXPECT_EQ(set.findings[1].mean, double{1200.7f});
+  for (const Finding& f : set.findings) {
+    EXPECT_EQ(f.scalars, 11);
+    EXPECT_EQ(f.sigma, 0.0);
+    EXPECT_EQ(f.cv, 0.0);
+  }
+}
+
 TEST(StrictRule, AMedianOfZeroIsAnInfiniteRatio) {
   Threads threads(2);
   Magnitudes magnitudes;
