@@ -119,6 +119,21 @@ test("a tooltip has the exact number and the token", async (t) => {
   assert.ok(tip.includes(JSON.stringify(scanWindow.tokens[0])), tip);
 });
 
+// How many colours the lower three quarters of a picture have: below its title.
+function coloursOf(page, png) {
+  return page.evaluate(async (url) => {
+    const image = new Image();
+    image.src = url;
+    await image.decode();
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [image.width, image.height];
+    const context = canvas.getContext("2d");
+    context.drawImage(image, 0, 0);
+    const top = Math.floor(image.height / 4);
+    return new Set(new Uint32Array(context.getImageData(0, top, image.width, image.height - top).data.buffer)).size;
+  }, `data:image/png;base64,${png.toString("base64")}`);
+}
+
 test("charts are saved as SVG, PNG and CSV", async (t) => {
   const page = await openReport(await openBrowser(t), folder);
   const saved = async (id, kind) => {
@@ -134,9 +149,13 @@ test("charts are saved as SVG, PNG and CSV", async (t) => {
     const root = await page.evaluate((text) => new DOMParser().parseFromString(text, "image/svg+xml").documentElement.nodeName, svg);
     assert.equal(root, "svg");
     assert.ok(svg.length > 2000);
+    // A saved picture says what it shows, and of which model.
+    const title = await page.evaluate((text) => new DOMParser().parseFromString(text, "image/svg+xml").querySelector("text").textContent, svg);
+    assert.match(title, /^planted: ./);
     const png = await saved(id, "PNG");
     assert.deepEqual([...png.subarray(1, 4)], [..."PNG"].map((c) => c.charCodeAt(0)));
-    assert.ok(png.length > 3000);
+    const colours = await coloursOf(page, png);
+    assert.ok(colours > 40, `${id}: ${colours} colours`);
   }
   const csv = (await saved("layers-0", "CSV")).toString("utf8").trimEnd().split("\r\n");
   assert.equal(csv.length, scan.layers.length + 1);
@@ -176,7 +195,7 @@ test("everything is reached with the keyboard", async (t) => {
     if (name === null) break;
     names.add(name);
   }
-  for (const control of ["theme", "filter", "layer", "tokens", "flat", "mean", "Save as SVG: planted", "Show the numbers: planted"]) {
+  for (const control of ["theme", "filter", "layer", "tokens", "flat", "mean", "Save as SVG: planted: the largest |h| and the median", "Show the numbers: planted: the largest |h| and the median"]) {
     assert.ok(names.has(control), `${control} is not reached`);
   }
 });
@@ -191,5 +210,41 @@ test("without WebGL a heat map stands in, and the page says so", async (t) => {
   const largest = await page.evaluate(() => Math.max(...globalThis.massactCharts.get("bars-0").drawn().series[0].data.map((cell) => cell.exact)));
   assert.equal(largest, Math.max(...scanWindow.layers[3].values.slice(0, 16).flat().map(Math.abs)));
   await screenshot(page, "no-webgl");
+  assert.deepEqual(page.complaints, []);
+});
+
+test("paper has every chart, drawn or not, in light colours, and whole tables", async (t) => {
+  const page = await openReport(await openBrowser(t), folder, { colorScheme: "dark" });
+  await page.emulateMedia({ media: "print" });
+  await page.evaluate(() => dispatchEvent(new Event("beforeprint")));
+  const printed = await page.evaluate(() =>
+    [...globalThis.massactCharts.values()].map((chart) => {
+      const drawing = chart.figure.querySelector("svg.printed");
+      return { shapes: drawing.querySelectorAll("path, image").length, fits: drawing.getBoundingClientRect().right <= innerWidth, title: drawing.querySelector("text").textContent };
+    }),
+  );
+  assert.ok(printed.length >= 8);
+  for (const { shapes, fits, title } of printed) {
+    assert.ok(shapes > 3 && fits, title);
+    assert.match(title, /^planted: ./);
+  }
+  assert.equal(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), "rgb(255, 255, 255)");
+  const findings = page.locator("#findings .scroll");
+  assert.ok(await findings.evaluate((box) => box.scrollHeight <= box.clientHeight + 1));
+  assert.equal(await page.locator("#findings .controls").isVisible(), false);
+  assert.equal(await page.locator("#layers .tools").first().isVisible(), false);
+  await page.evaluate(() => dispatchEvent(new Event("afterprint")));
+  assert.equal(await page.locator("svg.printed").count(), 0);
+  const paper = (await page.pdf()).length;
+  assert.ok(paper > 100000, String(paper)); // the text alone is less
+  assert.deepEqual(page.complaints, []);
+});
+
+test("a narrow window has the bars as a heat map, all within it", async (t) => {
+  const page = await openReport(await openBrowser(t), folder, { viewport: { width: 400, height: 800 } });
+  await showChart(page, "bars-0");
+  assert.equal(await page.evaluate(() => globalThis.massactCharts.get("bars-0").drawn().series[0].type), "heatmap");
+  await page.setViewportSize({ width: 1000, height: 800 });
+  await page.waitForFunction(() => globalThis.massactCharts.get("bars-0").drawn().series[0].type === "bar3D");
   assert.deepEqual(page.complaints, []);
 });

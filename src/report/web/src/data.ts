@@ -166,6 +166,7 @@ export interface Ablate extends ResultFile {
   targets: { rule: string; label: string; layer: number; list: unknown[] } | null;
   selector: string;
   texts: { convention: string; source: string; seq_len: number; bos: boolean; windows: number }[];
+  images?: unknown;
   tasks: { name: string; items: number }[];
   variants: Variant[];
   verdicts: string[];
@@ -291,6 +292,11 @@ export function readReport(): Report {
 /** The findings to talk about: of the last rule that was tried (as `ScanResult::best`). */
 export function bestSet(scan: Scan): FindingSet {
   return scan.candidates ?? scan.automatic ?? scan.findings;
+}
+
+/** Whether its tokens are patches of images. */
+export function readsImages(model: ModelData): boolean {
+  return model.pictures !== null || [model.scan, model.explain].some((file) => Boolean(file?.run?.images)) || Boolean(model.ablate?.images);
 }
 
 export function hasMassive(scan: Scan): boolean {

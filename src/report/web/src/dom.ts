@@ -31,6 +31,12 @@ export function select(label: string, choices: string[], onChange: (index: numbe
   return el("label", { class: "control" }, `${label} `, control);
 }
 
+/** Rows of figures, a group per model: groups of one stand beside each other, larger ones on their own. */
+export function charted(groups: HTMLElement[][]): HTMLElement[] {
+  const row = (figures: HTMLElement[]) => el("div", { class: "side-by-side" }, ...figures);
+  return groups.every((group) => group.length === 1) ? [row(groups.flat())] : groups.map(row);
+}
+
 /** Lines of `name: value` for a tooltip. */
 export function tip(heading: string, rows: [string, string][]): HTMLElement {
   const list = el("div", { class: "tip" }, el("strong", {}, heading));

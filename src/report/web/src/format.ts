@@ -11,6 +11,13 @@ export function number(value: number | null | undefined): string {
   return value.toLocaleString("en", { maximumSignificantDigits: abs >= 1000 ? 6 : 4 });
 }
 
+/** A tick of a linear axis: as many digits as tell it from the next one. */
+export function tick(value: number): string {
+  const abs = Math.abs(value);
+  if (abs !== 0 && (abs >= kLarge * 100 || abs < kSmall / 10)) return value.toExponential();
+  return value.toLocaleString("en", { maximumSignificantDigits: 12 });
+}
+
 export function withError(value: number, error: number | null): string {
   return error === null ? number(value) : `${number(value)} ± ${number(error)}`;
 }
@@ -37,6 +44,11 @@ export function quoted(token: string): string {
 
 export function plural(count: number, one: string, many = one + "s"): string {
   return `${count} ${count === 1 ? one : many}`;
+}
+
+/** "layer 3", "layers 3 to 7". */
+export function layerRange(first: number, last: number): string {
+  return first === last ? `layer ${first}` : `layers ${first} to ${last}`;
 }
 
 export function classInWords(name: string): string {

@@ -64,6 +64,22 @@ function withFailures(part: Part, report: Report, made: HTMLElement | null): HTM
   return section;
 }
 
+// Paper has no scrolling: every chart is drawn, and what is folded is opened as long as it takes.
+function setUpPrinting(): void {
+  const opened: HTMLDetailsElement[] = [];
+  addEventListener("beforeprint", () => {
+    charts.forEach((chart) => chart.preparePrint());
+    for (const details of document.querySelectorAll<HTMLDetailsElement>("main details:not([open])")) {
+      details.open = true;
+      opened.push(details);
+    }
+  });
+  addEventListener("afterprint", () => {
+    charts.forEach((chart) => chart.endPrint());
+    for (const details of opened.splice(0)) details.open = false;
+  });
+}
+
 function main(): void {
   const report = readReport();
   const names = report.models.map((model) => model.label).join(", ");
@@ -82,6 +98,7 @@ function main(): void {
     nav.append(el("a", { href: `#${part.id}` }, part.name));
     main.append(section);
   }
+  setUpPrinting();
   (globalThis as { massactCharts?: typeof charts }).massactCharts = charts;
 }
 

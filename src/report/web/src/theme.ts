@@ -13,8 +13,12 @@ export interface Theme {
 const kLight = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#3b3b9e", "#555555"];
 const kDark = ["#56b4e9", "#e69f00", "#2fc99b", "#e79cc4", "#f0e442", "#a6a6ff", "#bbbbbb"];
 
-/** Also told apart by shape. */
-export const kSymbols = ["circle", "rect", "triangle", "diamond", "arrow", "pin", "roundRect"];
+const kPlus = "path://M-1,-3h2v2h2v2h-2v2h-2v-2h-2v-2h2z";
+const kCross = "path://M-3,-2L-2,-3L0,-1L2,-3L3,-2L1,0L3,2L2,3L0,1L-2,3L-3,2L-1,0z";
+const kDownward = "path://M-3,-3L3,-3L0,3z";
+
+/** Also told apart by shape; all stand with their middle on the value (not so ECharts' arrow and pin). */
+export const kSymbols = ["circle", "rect", "triangle", "diamond", kPlus, kDownward, kCross];
 
 export const kCividis = [
   "#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838",
@@ -22,12 +26,15 @@ export const kCividis = [
 
 const kStorageKey = "massact-theme";
 
-export function currentTheme(): Theme {
-  const chosen = document.documentElement.dataset.theme;
-  const dark = chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+export function themeOf(dark: boolean): Theme {
   return dark
     ? { dark, background: "#16191d", text: "#e8eaed", muted: "#a3abb5", line: "#3a4048", categories: kDark }
     : { dark, background: "#ffffff", text: "#1c1f23", muted: "#59626d", line: "#d5dae0", categories: kLight };
+}
+
+export function currentTheme(): Theme {
+  const chosen = document.documentElement.dataset.theme;
+  return themeOf(chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches);
 }
 
 /** Switches between light and dark; `onChange` also runs when the system's preference changes. */

@@ -1,7 +1,7 @@
 // Attention probabilities of single heads, before and after the massive activations appear.
 import { Chart } from "../chart";
 import type { AttentionMap, ModelData } from "../data";
-import { el, select } from "../dom";
+import { charted, el, select } from "../dom";
 import { quoted, shortToken } from "../format";
 import { heatOption } from "./heat";
 
@@ -21,7 +21,8 @@ function mapChart(model: ModelData, index: number, place: number, first: number)
   const keys = () => [...(map().slot ? ["slot"] : []), ...tokensOf(model, map())];
   const chart = new Chart({
     id: `attention-${index}-${place}`,
-    title: model.label,
+    title: `${model.label}: attention`,
+    savedTitle: () => `${model.label}: attention, ${mapName(map())}`,
     height: 460,
     option: (theme) =>
       heatOption(theme, {
@@ -58,23 +59,36 @@ function mapChart(model: ModelData, index: number, place: number, first: number)
   return chart;
 }
 
+// How much the most looked-at key gets of a query's attention, averaged over all queries.
+function strongestColumn(map: AttentionMap): number {
+  const sums: number[] = [];
+  for (const row of map.probabilities) row.forEach((p, k) => (sums[k] = (sums[k] ?? 0) + p));
+  return Math.max(...sums) / map.probabilities.length;
+}
+
+// Of the layers that read the finding, the map with the clearest sink; else the last one.
+function mapAfter(model: ModelData): number {
+  const birth = model.explain?.findings.find((finding) => finding.birth)?.birth?.layer ?? model.maps[0]!.layer;
+  const strength = model.maps.map((map, i) => (i > 0 && map.layer > birth ? strongestColumn(map) : -1));
+  const best = strength.indexOf(Math.max(...strength));
+  return strength[best]! >= 0 ? best : model.maps.length - 1;
+}
+
 export function attentionSection(all: ModelData[]): HTMLElement | null {
   const models = all.filter((model) => model.maps.length > 0);
   if (models.length === 0) return null;
-  const figures = el("div", { class: "side-by-side" });
-  for (const model of models) {
-    const last = model.maps.length - 1;
-    const first = model.maps[0]!;
-    // Beside the earliest layer the latest with as many heads in it: before and after.
-    const after = model.maps.map((map) => map.head === first.head).lastIndexOf(true);
-    figures.append(mapChart(model, all.indexOf(model), 0, 0).figure);
-    if (last > 0) figures.append(mapChart(model, all.indexOf(model), 1, after > 0 ? after : last).figure);
-  }
+  // Beside the earliest layer one that sees the finding, of as many heads: before and after.
+  const groups = models.map((model) => {
+    const after = mapAfter(model);
+    const before = Math.max(0, model.maps.findIndex((map) => map.head === model.maps[after]!.head));
+    const places = before === after ? [after] : [before, after];
+    return places.map((map, place) => mapChart(model, all.indexOf(model), place, map).figure);
+  });
   return el(
     "section",
     { id: "attention" },
     el("h2", {}, "Attention before and after"),
     el("p", {}, "How much each query (row) attends to each key (column). A bright column is a sink: almost every query looks there."),
-    figures,
+    ...charted(groups),
   );
 }

@@ -8,6 +8,11 @@ import { kCividis, type Theme } from "../theme";
 import { heatOption } from "./heat";
 
 const kFewTokens = 16;
+const kLabelledTokens = 9;
+const kNarrow = 500; // px: less has no room for bars and their labels
+const kDistance = 210;
+const kWidest = 1.25; // width / height that shows all at this distance
+const kHeight = 460;
 
 export function hasWebGl(): boolean {
   const canvas = document.createElement("canvas");
@@ -38,6 +43,7 @@ interface Bar {
 class Bars {
   readonly chart: Chart;
   private readonly window: Window;
+  private drawnSolid = false;
 
   constructor(
     model: ModelData,
@@ -47,9 +53,13 @@ class Bars {
     this.window = model.window!;
     this.chart = new Chart({
       id: `bars-${index}`,
-      title: model.label,
-      height: 460,
-      option: (theme) => (view.solid ? this.solid(theme) : this.flat(theme)),
+      title: `${model.label}: |h| of tokens × dimensions`,
+      savedTitle: () => `${model.label}: |h| behind layer ${this.layer().layer}`,
+      height: kHeight,
+      option: (theme, width) => {
+        this.drawnSolid = view.solid && width >= kNarrow;
+        return this.drawnSolid ? this.solid(theme, width) : this.flat(theme);
+      },
       svgOption: (theme) => this.flat(theme),
       table: () => ({
         columns: ["layer", "position", "token", "dimension", "value"],
@@ -80,7 +90,7 @@ class Bars {
   }
 
   moved(): void {
-    if (this.view.solid) this.chart.update({ series: [{ data: this.bars() }], ...this.scale() });
+    if (this.drawnSolid) this.chart.update({ series: [{ data: this.bars() }], ...this.scale() });
     else this.chart.refresh();
   }
 
@@ -97,7 +107,7 @@ class Bars {
     return this.window.tokens.slice(0, this.view.tokens).map((token) => shortToken(token));
   }
 
-  private solid(theme: Theme): Option {
+  private solid(theme: Theme, width: number): Option {
     const scale = this.scale();
     const axis = {
       nameTextStyle: { color: theme.muted, fontSize: 13, lineHeight: 20 },
@@ -130,14 +140,15 @@ class Bars {
         type: "category",
         name: "token",
         data: tokens.map((_, i) => String(i)),
-        axisLabel: labels(tokens, Math.floor(tokens.length / 24)),
+        nameGap: 34,
+        axisLabel: labels(tokens, Math.ceil(tokens.length / kLabelledTokens) - 1),
       },
       zAxis3D: { ...axis, type: "value", name: "|h|", min: 0, ...scale.zAxis3D },
       grid3D: {
         boxWidth: 110,
         boxDepth: 110,
         boxHeight: 80,
-        viewControl: { distance: 210, alpha: 24, beta: 40, center: [0, -14, 0], minDistance: 100, maxDistance: 500 },
+        viewControl: { distance: kDistance * Math.max(1, (kWidest * kHeight) / width), alpha: 24, beta: 40, center: [0, -14, 0], minDistance: 100, maxDistance: 500 },
         light: { main: { intensity: 1.1, shadow: false }, ambient: { intensity: 0.5 } },
         environment: theme.background,
       },
@@ -156,6 +167,7 @@ class Bars {
       min: 0,
       max: this.view.common ?? this.largest(),
       inverse: true,
+      ...(this.window.dimensions.some((d) => d.has_finding) ? { named: (x: number) => this.window.dimensions[x]!.has_finding } : {}),
       rowTitle: (y) => `${quoted(this.window.tokens[y]!)}, position ${y}`,
     });
   }

@@ -1,14 +1,16 @@
 // How constant a finding is: its signed value in every sequence.
-import { categoryAxis, valueAxis } from "../axes";
+import { categoryAxis, upright, valueAxis } from "../axes";
 import { Chart } from "../chart";
 import { bestSet, type Finding, type ModelData } from "../data";
 import { el, tip } from "../dom";
-import { classInWords, exact, number, quoted } from "../format";
+import { classInWords, exact, number, percent, quoted } from "../format";
 import { kSymbols } from "../theme";
 
 const kShown = 10;
 const kStripWidth = 0.6;
+const kStripHeight = 44;
 const kGoldenRatio = 0.618034;
+const kRoundOff = 1e-9; // of results that older versions wrote
 
 // Side by side within the strip, in an order that never clumps.
 function spread(i: number): number {
@@ -19,22 +21,20 @@ function name(finding: Finding): string {
   return `${finding.dimension}, ${classInWords(finding.position_class)}`;
 }
 
+// Strips lie, so that their names can be read at any width.
 function constancyChart(model: ModelData, index: number): Chart {
   const findings = bestSet(model.scan!).findings.slice(0, kShown);
   return new Chart({
     id: `constancy-${index}`,
-    title: model.label,
-    height: 340,
+    title: `${model.label}: values in every sequence`,
+    height: 80 + kStripHeight * findings.length,
     option: (theme) => ({
-      grid: { left: 8, right: 16, top: 16, bottom: 56, containLabel: true },
-      xAxis: [
-        categoryAxis(theme, "dimension, kind of token", findings.map(name), {
-          nameGap: 56,
-          axisLabel: { rotate: 25, interval: 0, overflow: "truncate", width: 110 },
-        }),
-        { type: "value", show: false, min: -0.5, max: findings.length - 0.5 },
+      grid: { left: 8, right: 24, bottom: 28, containLabel: true },
+      xAxis: valueAxis(theme, "h at the finding's strongest layer", { scale: true, nameGap: 26 }),
+      yAxis: [
+        upright(theme, categoryAxis(theme, "dimension, kind of token", findings.map(name), { inverse: true, axisLabel: { interval: 0 } })),
+        { type: "value", show: false, inverse: true, min: -0.5, max: findings.length - 0.5 },
       ],
-      yAxis: valueAxis(theme, "", { scale: true }),
       tooltip: {
         formatter: (p: { data: { finding: number; index: number } }) => {
           const finding = findings[p.data.finding]!;
@@ -48,20 +48,21 @@ function constancyChart(model: ModelData, index: number): Chart {
       },
       series: findings.map((finding, f) => ({
         type: "scatter",
-        xAxisIndex: 1,
+        yAxisIndex: 1,
         symbol: kSymbols[f % kSymbols.length],
         symbolSize: 6,
         itemStyle: { opacity: 0.65, color: theme.categories[f % theme.categories.length] },
-        data: finding.values.map((value, i) => ({ value: [f + spread(i), value.value], finding: f, index: i })),
+        data: finding.values.map((value, i) => ({ value: [value.value, f + spread(i)], finding: f, index: i })),
         markLine: {
           symbol: "none",
           silent: true,
+          precision: -1, // else it stands at two decimals of its value
           label: { show: false },
           lineStyle: { type: "solid", color: theme.text, width: 1.5 },
           data: [
             [
-              { coord: [f - kStripWidth / 2, finding.mean] },
-              { coord: [f + kStripWidth / 2, finding.mean] },
+              { coord: [finding.mean, f - kStripWidth / 2] },
+              { coord: [finding.mean, f + kStripWidth / 2] },
             ],
           ],
         },
@@ -76,18 +77,22 @@ function constancyChart(model: ModelData, index: number): Chart {
   });
 }
 
+// σ of one value says nothing.
+function constancyInWords(model: ModelData): string {
+  const first = bestSet(model.scan!).findings[0]!;
+  const what = `${model.label}: dimension ${first.dimension} at ${quoted(first.token)}`;
+  if (first.scalars < 2) return `${what} has one value only`;
+  return first.cv < kRoundOff ? `${what} is the same in all its ${first.scalars} places` : `${what} varies by ${percent(first.cv)} of its mean`;
+}
+
 export function constancySection(all: ModelData[]): HTMLElement | null {
   const models = all.filter((model) => model.scan && bestSet(model.scan).findings.length > 0);
   if (models.length === 0) return null;
-  const worst = (model: ModelData) => {
-    const first = bestSet(model.scan!).findings[0]!;
-    return `${model.label}: dimension ${first.dimension} at ${quoted(first.token)} varies by ${number(100 * first.cv)} % of its mean`;
-  };
   return el(
     "section",
     { id: "constancy" },
     el("h2", {}, "How constant they are"),
-    el("p", {}, `The signed value in every sequence, at the layer where it is strongest; the line is the mean. ${models.map(worst).join("; ")}.`),
+    el("p", {}, `The signed value in every sequence, at the layer where it is strongest; the line is the mean. ${models.map(constancyInWords).join("; ")}.`),
     el("div", { class: "side-by-side" }, ...models.map((model) => constancyChart(model, all.indexOf(model)).figure)),
   );
 }

@@ -1,9 +1,9 @@
 // From `massact explain`: who writes the finding, where attention goes, what share of it is a
 // constant (the paper's Eq. 2).
-import { categoryAxis, legend, valueAxis } from "../axes";
+import { categoryAxis, legend, upright, valueAxis } from "../axes";
 import { Chart } from "../chart";
 import type { Explain, ModelData } from "../data";
-import { append, el, select, tip } from "../dom";
+import { append, charted, el, select, tip } from "../dom";
 import { classInWords, exact, number, quoted } from "../format";
 import { kSymbols } from "../theme";
 import { heatOption } from "./heat";
@@ -12,14 +12,16 @@ function writesChart(model: ModelData, index: number): Chart {
   const findings = model.explain!.findings;
   const state = { finding: 0 };
   const layers = () => findings[state.finding]!.layers;
+  const names = findings.map((f) => `dimension ${f.dimension} at ${classInWords(f.position_class)} ${quoted(f.token)}`);
   const chart = new Chart({
     id: `writes-${index}`,
     title: `${model.label}: who writes it`,
+    savedTitle: () => `${model.label}: who writes ${names[state.finding]!}`,
     option: (theme) => ({
-      grid: { left: 8, right: 16, top: 36, bottom: 28, containLabel: true },
+      grid: { left: 8, right: 16, bottom: 28, containLabel: true },
       legend: legend(theme),
       xAxis: categoryAxis(theme, "layer", layers().map((l) => String(l.layer)), { nameGap: 26 }),
-      yAxis: valueAxis(theme, ""),
+      yAxis: upright(theme, valueAxis(theme, "h of the scalar, and what is added")),
       tooltip: {
         trigger: "axis",
         formatter: (points: { value: number; dataIndex: number; seriesName: string }[]) =>
@@ -36,7 +38,6 @@ function writesChart(model: ModelData, index: number): Chart {
       rows: findings.flatMap((f) => f.layers.map((l) => [f.finding, l.layer, l.value, l.attention, l.mlp])),
     }),
   });
-  const names = findings.map((f) => `dimension ${f.dimension} at ${classInWords(f.position_class)} ${quoted(f.token)}`);
   const choice = select("Finding", names, (i) => {
     state.finding = i;
     chart.refresh();
@@ -63,6 +64,7 @@ function sinkChart(model: ModelData, index: number): Chart {
   const chart = new Chart({
     id: `sinks-${index}`,
     title: `${model.label}: attention sinks`,
+    savedTitle: () => `${model.label}: attention probability for ${classInWords(quantities[state.quantity]!)} tokens`,
     option: (theme) =>
       heatOption(theme, {
         columns: layers.map((layer) => String(layer.layer)),
@@ -104,10 +106,10 @@ function biasChart(model: ModelData, index: number): Chart {
     id: `bias-${index}`,
     title: `${model.label}: the implicit bias (Eq. 2)`,
     option: (theme) => ({
-      grid: { left: 8, right: 16, top: 36, bottom: 28, containLabel: true },
+      grid: { left: 8, right: 16, bottom: 28, containLabel: true },
       legend: legend(theme),
       xAxis: valueAxis(theme, "layer", { nameGap: 26, min: "dataMin", max: "dataMax", minInterval: 1 }),
-      yAxis: valueAxis(theme, "", { min: 0, max: 1 }),
+      yAxis: upright(theme, valueAxis(theme, "share of the attention output", { min: 0, max: 1 })),
       tooltip: {
         trigger: "axis",
         formatter: (points: { value: [number, number]; seriesName: string }[]) =>
@@ -142,7 +144,6 @@ function replacementText(model: ModelData): HTMLElement | null {
 export function explainSection(all: ModelData[]): HTMLElement | null {
   const models = all.filter((model) => model.explain);
   if (models.length === 0) return null;
-  const figures = el("div", { class: "side-by-side" });
   const section = el("section", { id: "explain" }, el("h2", {}, "From one scalar to an attention bias"));
   append(
     section,
@@ -152,7 +153,6 @@ export function explainSection(all: ModelData[]): HTMLElement | null {
       "Each layer's attention and MLP add to the scalar; from there on, heads look at the tokens that carry it, and what they " +
         "take from them hardly depends on the query: a constant bias.",
     ),
-    figures,
   );
   // Kind by kind, so that the models stand beside each other.
   const kinds: [(explain: Explain) => boolean, (model: ModelData, index: number) => Chart][] = [
@@ -160,11 +160,8 @@ export function explainSection(all: ModelData[]): HTMLElement | null {
     [(explain) => explain.sinks.layers.length > 0, sinkChart],
     [(explain) => explain.bias.length > 0, biasChart],
   ];
-  for (const [has, make] of kinds) {
-    for (const model of models) {
-      if (has(model.explain!)) figures.append(make(model, all.indexOf(model)).figure);
-    }
-  }
+  const groups = kinds.map(([has, make]) => models.filter((model) => has(model.explain!)).map((model) => make(model, all.indexOf(model)).figure));
+  section.append(...charted(groups));
   for (const model of models) append(section, replacementText(model));
   return section;
 }

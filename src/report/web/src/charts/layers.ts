@@ -1,5 +1,5 @@
 // Top-1/2/3 and median of |h| by layer on a log axis, after the paper's figure 4.
-import { decades, legend, logAxis, valueAxis } from "../axes";
+import { decades, legend, logAxis, upright, valueAxis } from "../axes";
 import { Chart } from "../chart";
 import type { ModelData, Scan } from "../data";
 import { el, tip } from "../dom";
@@ -17,13 +17,13 @@ function layerChart(model: ModelData, index: number, range: { min: number; max: 
   const values = curves(scan);
   return new Chart({
     id: `layers-${index}`,
-    title: model.label,
+    title: `${model.label}: the largest |h| and the median`,
     height: 320,
     option: (theme) => ({
-      grid: { left: 8, right: 16, top: 36, bottom: 28, containLabel: true },
+      grid: { left: 8, right: 16, bottom: 28, containLabel: true },
       legend: legend(theme),
       xAxis: valueAxis(theme, "layer", { nameGap: 26, min: "dataMin", max: "dataMax", minInterval: 1, splitLine: { show: false } }),
-      yAxis: logAxis(theme, "", { ...range }),
+      yAxis: upright(theme, logAxis(theme, "|h|", { ...range })),
       tooltip: {
         trigger: "axis",
         formatter: (points: { value: [number, number]; seriesName: string }[]) =>

@@ -12,6 +12,7 @@ interface View {
 }
 
 const kSide = 280;
+const kMargin = 8;
 
 function tokenName(data: Pictures, index: number): string {
   const registers = index - data.class_tokens;
@@ -25,12 +26,13 @@ function placeName(data: Pictures, index: number): string {
 }
 
 // The picture behind, a translucent cell per patch above it.
-function overlay(theme: Theme, data: Pictures, picture: Picture, values: number[] | null, name: string): Option {
+function overlay(theme: Theme, data: Pictures, picture: Picture, values: number[] | null, name: string, room: number): Option {
   const first = data.class_tokens + data.registers;
   const { rows, columns } = data.grid;
-  const width = kSide * Math.max(1, picture.width / picture.height);
-  const height = (width * picture.height) / picture.width;
-  const box = { left: 8, top: 8, width, height };
+  const scale = Math.min(kSide / picture.height, (room - 2 * kMargin) / picture.width);
+  const width = scale * picture.width;
+  const height = scale * picture.height;
+  const box = { left: kMargin, top: kMargin, width, height };
   const cells = (values ?? []).slice(first).map((value, i) => [i % columns, Math.floor(i / columns), value]);
   const shown = cells.map((cell) => cell[2]!);
   const hidden = { type: "category", show: false, boundaryGap: true };
@@ -45,10 +47,11 @@ function overlay(theme: Theme, data: Pictures, picture: Picture, values: number[
       max: shown.reduce((a, b) => Math.max(a, b), -Infinity),
       calculable: true,
       orient: "horizontal",
-      left: 8,
+      left: kMargin,
       top: height + 16,
       itemWidth: 12,
       inRange: { color: kCividis, opacity: [0.1, 0.85] },
+      controller: { inRange: { color: kCividis, opacity: 1 } },
       textStyle: { color: theme.text },
       formatter: (value: number) => number(value),
     },
@@ -67,7 +70,19 @@ function leadingTokens(data: Pictures, values: number[] | null): string {
   return Array.from({ length: count }, (_, i) => `${tokenName(data, i)}: ${number(values[i])}`).join(" · ");
 }
 
-function pictureFigure(data: Pictures, picture: Picture, id: string): HTMLElement {
+// The file, with as many folders as tell it from the others.
+function shortestName(picture: Picture, all: Picture[]): string {
+  const parts = picture.file.split("/");
+  for (let count = 1; count < parts.length; ++count) {
+    const name = parts.slice(-count).join("/");
+    if (all.filter((one) => `/${one.file}`.endsWith(`/${name}`)).length === 1) return name;
+  }
+  return picture.file;
+}
+
+function pictureFigure(model: ModelData, picture: Picture, id: string): HTMLElement {
+  const data = model.pictures!;
+  const title = shortestName(picture, data.pictures);
   const attention = picture.layers.some((layer) => layer.attention !== null);
   const views: View[] = [
     { name: "norm of the token", values: (layer) => layer.norms },
@@ -80,9 +95,10 @@ function pictureFigure(data: Pictures, picture: Picture, id: string): HTMLElemen
   const leading = el("p", { class: "note" });
   const chart = new Chart({
     id,
-    title: picture.file.split("/").pop() ?? picture.file,
+    title,
+    savedTitle: () => `${model.label}: ${views[state.view]!.name} behind layer ${layer().layer}, ${title}`,
     height: kSide + 80,
-    option: (theme) => overlay(theme, data, picture, values(), views[state.view]!.name),
+    option: (theme, width) => overlay(theme, data, picture, values(), views[state.view]!.name, width),
     table: () => ({
       columns: ["layer", "token", ...views.slice(0, -1).map((view) => view.name)],
       rows: layer().norms.map((_, i) => [
@@ -98,7 +114,7 @@ function pictureFigure(data: Pictures, picture: Picture, id: string): HTMLElemen
   };
   const controls = el(
     "div",
-    {},
+    { class: "controls" },
     select("Shown", views.map((view) => view.name), (i) => ((state.view = i), change())),
     select("behind layer", picture.layers.map((one) => String(one.layer)), (i) => ((state.layer = i), change()), state.layer),
   );
@@ -113,14 +129,14 @@ export function picturesSection(all: ModelData[]): HTMLElement | null {
     "section",
     { id: "pictures" },
     el("h2", {}, "Over the pictures"),
-    el("p", {}, "Where tokens are huge, and where attention goes: a bright patch with nothing to see in it is where a model without registers keeps what it does not want to forget."),
+    el("p", {}, "Where tokens are huge, and where attention goes: a bright patch with nothing to see in it is where a model without registers keeps what it does not want to forget. Small values are see-through."),
   );
   let drawn = 0;
   all.forEach((model, m) => {
     const data = model.pictures;
     if (!data) return;
     const figures = el("div", { class: "side-by-side" });
-    data.pictures.forEach((picture, i) => figures.append(pictureFigure(data, picture, `picture-${m}-${i}`)));
+    data.pictures.forEach((picture, i) => figures.append(pictureFigure(model, picture, `picture-${m}-${i}`)));
     section.append(el("h3", {}, model.label), figures);
     drawn += data.pictures.length;
   });

@@ -1,6 +1,6 @@
 // Patches far longer than all others, by layer, and what becomes of them and of the model's answers
 // when the neurons that write them are moved to an added token.
-import { logAxis, legend, valueAxis } from "../axes";
+import { logAxis, legend, upright, valueAxis } from "../axes";
 import { Chart } from "../chart";
 import type { Estimate, ModelData, OutlierVariant, Registers, TestTime, Variant } from "../data";
 import { append, el, tip } from "../dom";
@@ -26,10 +26,10 @@ function layersChart(model: ModelData, index: number, study: TestTime): Chart {
     note: `Behind every layer, averaged over ${plural(study.calibration_images, "calibration image")}. Outliers are looked for behind layer ${study.outlier_layer}.`,
     height: 300,
     option: (theme) => ({
-      grid: { left: 8, right: 16, top: 36, bottom: 28, containLabel: true },
+      grid: { left: 8, right: 16, bottom: 28, containLabel: true },
       legend: legend(theme),
       xAxis: valueAxis(theme, "layer", { nameGap: 26, min: "dataMin", max: "dataMax", minInterval: 1, splitLine: { show: false } }),
-      yAxis: logAxis(theme, ""),
+      yAxis: upright(theme, logAxis(theme, "length (Euclidean norm)")),
       tooltip: {
         trigger: "axis",
         formatter: (points: { value: [number, number]; seriesName: string }[]) =>
@@ -43,7 +43,7 @@ function layersChart(model: ModelData, index: number, study: TestTime): Chart {
         lineStyle: { type: i === 0 ? "solid" : "dashed" },
         data: study.layers.filter((layer) => curve.of(layer) > 0).map((layer) => [layer.layer, curve.of(layer)]),
         ...(i === 0
-          ? { markLine: { symbol: "none", silent: true, label: { show: false }, lineStyle: { color: theme.muted, type: "dashed" }, data: [{ xAxis: study.outlier_layer }] } }
+          ? { markLine: { symbol: "none", precision: -1, silent: true, label: { show: false }, lineStyle: { color: theme.muted, type: "dashed" }, data: [{ xAxis: study.outlier_layer }] } }
           : {}),
       })),
     }),

@@ -1,7 +1,7 @@
 // Loss and max/median over the steps of a training run, from metrics.jsonl.
-import { legend, logAxis, valueAxis } from "../axes";
+import { legend, logAxis, upright, valueAxis } from "../axes";
 import { Chart } from "../chart";
-import type { ModelData, TrainingRecord } from "../data";
+import { readsImages, type ModelData, type TrainingRecord } from "../data";
 import { el, tip } from "../dom";
 import { exact } from "../format";
 import { kSymbols } from "../theme";
@@ -17,16 +17,16 @@ function curve(name: string, records: TrainingRecord[], kind: string, key: Key):
   return { name, points: records.flatMap((r) => (r.kind === kind && r[key] !== undefined ? [[r.step, r[key]]] : [])) as [number, number][] };
 }
 
-function trainingChart(id: string, title: string, curves: Curve[], log: boolean): Chart {
+function trainingChart(id: string, title: string, unit: string, curves: Curve[], log: boolean): Chart {
   return new Chart({
     id,
     title,
     height: 280,
     option: (theme) => ({
-      grid: { left: 8, right: 24, top: 36, bottom: 28, containLabel: true },
+      grid: { left: 8, right: 24, bottom: 28, containLabel: true },
       legend: legend(theme),
       xAxis: valueAxis(theme, "step", { nameGap: 26, splitLine: { show: false } }),
-      yAxis: (log ? logAxis : valueAxis)(theme, "", { scale: true }),
+      yAxis: upright(theme, (log ? logAxis : valueAxis)(theme, unit, { scale: true })),
       tooltip: {
         trigger: "axis",
         formatter: (points: { value: [number, number]; seriesName: string }[]) =>
@@ -54,12 +54,14 @@ export function trainingSection(all: ModelData[]): HTMLElement | null {
   const of = (kind: string, key: Key) =>
     models.map((model) => curve(model.label, model.training, kind, key)).filter((one) => one.points.length > 0);
   const losses = [...of("eval", "loss").map((one) => ({ ...one, name: `${one.name}, held out` })), ...of("train", "loss").map((one) => ({ ...one, name: `${one.name}, training` }))];
-  const pictures: [string, string, Curve[], boolean][] = [
-    ["training-loss", "Loss (nats per token)", losses, false],
-    ["training-ratio", "Largest max |h| / median of all layers", of("monitor", "ratio"), true],
-    ["training-attention", "Largest attention to the first token of all layers", of("monitor", "attention"), false],
+  // A text has a loss per token, an image one for its class.
+  const items = [...new Set(models.map((model) => (readsImages(model) ? "image" : "token")))].join(" or ");
+  const pictures: [string, string, string, Curve[], boolean][] = [
+    ["training-loss", "Loss", `nats per ${items}`, losses, false],
+    ["training-ratio", "Largest max |h| / median of all layers", "max |h| / median", of("monitor", "ratio"), true],
+    ["training-attention", "Largest attention to the first token of all layers", "probability", of("monitor", "attention"), false],
   ];
-  const charts = pictures.filter(([, , curves]) => curves.length > 0).map((picture) => trainingChart(...picture));
+  const charts = pictures.filter(([, , , curves]) => curves.length > 0).map((picture) => trainingChart(...picture));
   if (charts.length === 0) return null;
   return el(
     "section",
