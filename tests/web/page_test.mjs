@@ -240,6 +240,18 @@ test("paper has every chart, drawn or not, in light colours, and whole tables", 
   assert.deepEqual(page.complaints, []);
 });
 
+test("the headline and the lines stand where the results say", async (t) => {
+  const page = await openReport(await openBrowser(t), folder);
+  const steepest = scan.layers.reduce((best, row) => (row.max_over_median > best.max_over_median ? row : best));
+  const summary = await page.locator("#summary").innerText();
+  assert.match(summary, new RegExp(`on average [0-9,.]+ × its median at layer ${steepest.layer}; the largest of all there is [0-9,.]+, [0-9,.]+ × its median`));
+  const id = "ablation-0-perplexity-0";
+  await showChart(page, id);
+  const { precision, data } = await page.evaluate((chart) => globalThis.massactCharts.get(chart).drawn().series[0].markLine, id);
+  assert.equal(precision, -1); // ECharts' own is two decimals of the value
+  assert.equal(data[0].xAxis, ablate.variants[0].measures.perplexities[0].perplexity.value);
+});
+
 test("a narrow window has the bars as a heat map, all within it", async (t) => {
   const page = await openReport(await openBrowser(t), folder, { viewport: { width: 400, height: 800 } });
   await showChart(page, "bars-0");

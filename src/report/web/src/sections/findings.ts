@@ -16,6 +16,8 @@ interface Column {
   key: (row: Row) => number | string;
   /** What is shown. */
   text: (row: Row) => string;
+  /** Text that is sorted by a number. */
+  prose?: boolean;
 }
 
 const kColumns: Column[] = [
@@ -23,7 +25,7 @@ const kColumns: Column[] = [
   { name: "dimension", key: (r) => r.finding.dimension, text: (r) => String(r.finding.dimension) },
   { name: "kind of token", key: (r) => r.finding.position_class, text: (r) => classInWords(r.finding.position_class) },
   { name: "token", key: (r) => r.finding.token, text: (r) => quoted(r.finding.token) },
-  { name: "layers", key: (r) => r.finding.first_layer, text: (r) => `${r.finding.first_layer} to ${r.finding.last_layer}` },
+  { name: "layers", key: (r) => r.finding.first_layer, text: (r) => (r.finding.first_layer === r.finding.last_layer ? String(r.finding.first_layer) : `${r.finding.first_layer} to ${r.finding.last_layer}`) },
   { name: "strongest at", key: (r) => r.finding.peak_layer, text: (r) => String(r.finding.peak_layer) },
   { name: "mean", key: (r) => r.finding.mean, text: (r) => number(r.finding.mean) },
   { name: "σ", key: (r) => r.finding.sigma, text: (r) => number(r.finding.sigma) },
@@ -31,6 +33,7 @@ const kColumns: Column[] = [
   { name: "sequences", key: (r) => r.finding.sequence_share, text: (r) => percent(r.finding.sequence_share) },
   {
     name: "example",
+    prose: true,
     key: (r) => r.finding.example.sequence,
     text: (r) => `${r.finding.example.before}[${r.finding.example.token}]${r.finding.example.after}`,
   },
@@ -43,7 +46,7 @@ function compare(a: number | string, b: number | string): number {
 function cells(row: Row, columns: Column[]): HTMLElement {
   const line = el("tr", {});
   for (const column of columns) {
-    const numeric = typeof column.key(row) === "number";
+    const numeric = !column.prose && typeof column.key(row) === "number";
     const title = column.name === "mean" ? exact(row.finding.mean) : column.name === "σ" ? exact(row.finding.sigma) : "";
     line.append(el("td", { class: numeric ? "number" : "text", title }, column.text(row)));
   }

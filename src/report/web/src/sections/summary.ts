@@ -1,11 +1,11 @@
 // The verdict in words, and the models side by side.
 import { bestSet, hasMassive, type ModelData, type Report, type Scan } from "../data";
 import { append, el } from "../dom";
-import { classInWords, number, plural, quoted } from "../format";
+import { classInWords, layerRange, number, percent, plural, quoted } from "../format";
 
 const kNamed = 3;
 
-// The layer at which the largest value is the most medians.
+// The layer at which a sequence's largest value is the most medians, on average.
 function steepest(scan: Scan): Scan["layers"][number] {
   return scan.layers.reduce((best, row) => (row.max_over_median > best.max_over_median ? row : best));
 }
@@ -14,13 +14,15 @@ function scanVerdict(scan: Scan): string {
   const set = bestSet(scan);
   const top = steepest(scan);
   const largest = top.largest[0];
-  const where = largest ? ` (|h| ${number(Math.abs(largest.value))}, dimension ${largest.dimension}, token ${quoted(largest.token)})` : "";
-  const peak = `The largest value is ${number(top.max_over_median)} × the median, at layer ${top.layer}${where}.`;
+  const of = scan.run?.images ? "an image" : "a sequence";
+  const times = largest && largest.ratio !== null ? `, ${number(largest.ratio)} × its median` : "";
+  const where = largest ? `; the largest of all there is ${number(Math.abs(largest.value))}${times} (dimension ${largest.dimension}, token ${quoted(largest.token)})` : "";
+  const peak = `The largest |h| of ${of} is on average ${number(top.max_over_median)} × its median at layer ${top.layer}${where}.`;
   if (!hasMassive(scan)) return `No massive activation was found. ${peak}`;
   const massive = set.findings.filter((finding) => finding.label === "massive");
   const named = massive
     .slice(0, kNamed)
-    .map((f) => `dimension ${f.dimension} at the ${classInWords(f.position_class)} token ${quoted(f.token)} (${number(f.mean)}, layers ${f.first_layer} to ${f.last_layer})`);
+    .map((f) => `dimension ${f.dimension} at the ${classInWords(f.position_class)} token ${quoted(f.token)} (${number(f.mean)}, ${layerRange(f.first_layer, f.last_layer)})`);
   const rest = massive.length > kNamed ? ` and ${massive.length - kNamed} more` : "";
   return `Massive activations, by the rule ${set.rule}: ${named.join("; ")}${rest}. ${peak}`;
 }
@@ -60,16 +62,24 @@ function variantPerplexity(model: ModelData, kind: string): string {
   return value ? number(value.value) : "–";
 }
 
+function variantTop1(model: ModelData, kind: string): string {
+  const value = model.ablate?.variants.find((variant) => variant.kind === kind)?.measures.images?.top1;
+  return value ? percent(value.value) : "–";
+}
+
 const kFacts: Fact[] = [
   ["family", (m) => facts(m)?.family ?? "–"],
   ["layers × width", (m) => (facts(m) ? `${facts(m)!.layers} × ${facts(m)!.width}` : "–")],
   ["massive findings", (m) => (m.scan ? String(bestSet(m.scan).findings.filter((f) => f.label === "massive").length) : "–")],
   ["largest |h|", (m) => (m.scan ? number(Math.max(...m.scan.layers.map((row) => row.max_abs))) : "–")],
-  ["largest / median", (m) => (m.scan ? number(steepest(m.scan).max_over_median) : "–")],
+  ["largest / median, averaged", (m) => (m.scan ? number(steepest(m.scan).max_over_median) : "–")],
   ["at layer", (m) => (m.scan ? String(steepest(m.scan).layer) : "–")],
   ["perplexity", (m) => variantPerplexity(m, "original")],
   ["… with them zeroed", (m) => variantPerplexity(m, "zero")],
   ["… set to their mean", (m) => variantPerplexity(m, "mean")],
+  ["top-1", (m) => variantTop1(m, "original")],
+  ["… with them zeroed", (m) => variantTop1(m, "zero")],
+  ["… set to their mean", (m) => variantTop1(m, "mean")],
   ["heads with a sink", (m) => (m.explain?.sinks.metric[0] ? `${number(m.explain.sinks.metric[0].percent)} %` : "–")],
 ];
 
@@ -91,7 +101,7 @@ function comparison(models: ModelData[]): HTMLElement {
 export function summarySection(report: Report): HTMLElement {
   const section = el("section", { id: "summary" }, el("h2", {}, "Summary"));
   append(section, el("div", { class: "side-by-side" }, ...report.models.map(verdict)));
-  if (report.models.length > 1) append(section, el("h3", {}, plural(report.models.length, "model") + " compared"), comparison(report.models));
+  if (report.models.length > 1) append(section, el("h3", { class: "above-table" }, plural(report.models.length, "model") + " compared"), comparison(report.models));
   for (const note of report.notes) section.append(el("p", { class: "note" }, note));
   return section;
 }
