@@ -179,6 +179,32 @@ TEST(Report, WritesTablesAndDrawsFiguresFromThem) {
   }
 }
 
+// Of images the ablation's figure has top-1 in percent; a model without a slot has none in its key.
+TEST(Report, DrawsAVisionModelsAblation) {
+  const fs::path out = fresh_folder() / "out";
+  const Outcome outcome =
+      massact({"report", (kGolden / "planted-vit/model").string(), "--images",
+               (kGolden / "planted-vit/images/list.csv").string(), "--out", out.string()});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const fs::path data = out / "figures/data";
+  std::istringstream table(read_file(data / "model-ablation.tsv"));
+  std::string header;
+  std::getline(table, header);
+  EXPECT_EQ(header, "# row\tvalue\terror");
+  const json ablate = json_file(out / "model/ablate.json");
+  EXPECT_GE(ablate["variants"].size(), 3u);
+  for (const json& variant : ablate["variants"]) {
+    double row = 0, value = 0, error = 0;
+    ASSERT_TRUE(table >> row >> value >> error) << variant["name"];
+    const json& top1 = variant["measures"]["images"]["top1"];
+    EXPECT_DOUBLE_EQ(value, 100 * top1["value"].get<double>());
+    EXPECT_DOUBLE_EQ(error, 100 * top1["error"].get<double>());
+  }
+  EXPECT_THAT(read_file(data / "model-ablation.gp"), HasSubstr("top-1 accuracy, %"));
+  const std::string bias = read_file(data / "model-bias.gp");
+  EXPECT_THAT(bias, AllOf(HasSubstr("'constant'"), Not(HasSubstr("slot"))));
+}
+
 TEST(Report, SaysWhichFiguresNeedGnuplot) {
   const fs::path folder = fresh_folder();
   const fs::path results = planted_results(folder / "results");

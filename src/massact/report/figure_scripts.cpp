@@ -10,6 +10,7 @@
 #include <optional>
 #include <string_view>
 
+#include "massact/report/figure_parts.h"
 #include "massact/report/gnuplot.h"
 
 namespace massact {
@@ -18,10 +19,10 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kBarTokens = 16;
+constexpr std::size_t kNamedTokens = 8;
 constexpr std::size_t kStrips = 10;
 constexpr double kGoldenRatio = 0.618034;
 constexpr double kStripWidth = 0.6;
-constexpr double kLogFrom = 5.0;
 
 // Okabe and Ito's colours, as on the page.
 constexpr std::string_view kStyles =
@@ -50,18 +51,6 @@ std::uint32_t colour_of(double share) {
   return colour;
 }
 
-std::string tick(std::string_view text, double at) {
-  return fmt::format("{} {}", gnuplot_string(text), at);
-}
-
-std::string ticks(const std::vector<std::string>& labels) {
-  std::string out = "(";
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    out += (i > 0 ? ", " : "") + tick(labels[i], static_cast<double>(i));
-  }
-  return out + ")";
-}
-
 // A token as an axis shows it.
 std::string shown(const std::string& token) {
   if (token.find_first_not_of(" \t\r\n") == std::string::npos) {
@@ -86,6 +75,18 @@ int interesting_layer(const ModelResults& model) {
   return model.window.at("layers").back().at("layer").get<int>();
 }
 
+// Names for as many tokens as there is room for, among them the one with the largest value.
+std::string token_ticks(const std::vector<std::string>& tokens, std::size_t peak) {
+  const std::size_t step = (tokens.size() + kNamedTokens - 1) / kNamedTokens;
+  std::string out;
+  for (std::size_t t = 0; t < tokens.size(); ++t) {
+    const std::size_t from_peak = t > peak ? t - peak : peak - t;
+    if (from_peak > 0 && (t % step != 0 || from_peak < step)) continue;
+    out += (out.empty() ? "" : ", ") + tick(tokens[t], static_cast<double>(t));
+  }
+  return "(" + out + ")";
+}
+
 std::optional<Figure> bars_figure(const ModelResults& model) {
   if (model.window.is_null() || model.window.at("layers").empty()) return {};
   const int wanted = interesting_layer(model);
@@ -99,9 +100,13 @@ std::optional<Figure> bars_figure(const ModelResults& model) {
   const Json& values = layer->at("values");
   const std::size_t tokens = std::min(kBarTokens, values.size());
   double largest = 0.0;
+  std::size_t peak = 0;
   for (std::size_t t = 0; t < tokens; ++t) {
-    for (const Json& value : values.at(t))
-      largest = std::max(largest, std::abs(value.get<double>()));
+    for (const Json& value : values.at(t)) {
+      if (std::abs(value.get<double>()) <= largest) continue;
+      largest = std::abs(value.get<double>());
+      peak = t;
+    }
   }
   std::vector<std::string> token_labels;
   for (std::size_t t = 0; t < tokens; ++t) {
@@ -123,27 +128,13 @@ std::optional<Figure> bars_figure(const ModelResults& model) {
       "set boxwidth 0.6\nset boxdepth 0.6\nset style fill solid 1.0 border lc rgb '#555555'\n"
       "set pm3d depthorder base\nset view 58,36\nset xyplane at 0\n"
       "unset key\nset xrange [-1:{}]\nset yrange [-1:{}]\nset zrange [0:*]\n"
-      "set xtics ({}) out offset 0,-0.5\nset ytics {} out offset 0.5,0\nset ztics out\n"
+      "set xtics ({}) out offset 0,-0.5\nset ytics {} out left offset 0.5,-0.2\nset ztics out\n"
       "set xlabel 'dimension' offset 0,-1\nset zlabel '|h|' rotate parallel\n"
       "set grid z\n"
       "splot '{}.tsv' using 1:2:3:4 with boxes linecolor rgb variable\n",
-      dimensions.size(), tokens, xtics, ticks(token_labels), figure.name);
+      dimensions.size(), tokens, xtics, token_ticks(token_labels, peak), figure.name);
   return figure;
 }
-
-struct Range {
-  double low = 1e300, high = 0.0;
-  void take(double value) {
-    if (value <= 0.0) return;
-    low = std::min(low, value);
-    high = std::max(high, value);
-  }
-  // Whole powers of ten, so that models are drawn on the same axis.
-  std::string decades() const {
-    if (high == 0.0) return "[0.1:1]";
-    return fmt::format("[1e{}:1e{}]", std::floor(std::log10(low)), std::ceil(std::log10(high)));
-  }
-};
 
 Range layer_range(const std::vector<ModelResults>& models) {
   Range range;
@@ -237,44 +228,13 @@ std::optional<Figure> constancy_figure(const ModelResults& model) {
   return figure;
 }
 
-std::optional<Figure> ablation_figure(const ModelResults& model) {
-  if (model.ablate.is_null() || model.ablate.at("texts").empty()) return {};
-  const Json& text = model.ablate.at("texts").front();
-  Figure figure{model.slug + "-ablation", model.label, "# row\tperplexity\terror\n", "", 0.6};
-  std::vector<std::string> labels;
-  Range range;
-  double original = 0.0;
-  for (const Json& variant : model.ablate.at("variants")) {
-    const Json& perplexities = variant.at("measures").at("perplexities");
-    if (perplexities.empty()) continue;
-    const Json& perplexity = perplexities.front().at("perplexity");
-    const double value = perplexity.at("value").get<double>();
-    const Json& error = perplexity.at("error");
-    if (labels.empty()) original = value;
-    figure.table += fmt::format("{}\t{}\t{}\n", labels.size(), value,
-                                error.is_null() ? 0.0 : error.get<double>());
-    range.take(value);
-    labels.push_back(variant.at("name").get<std::string>());
-  }
-  if (labels.empty()) return {};
-  figure.script = fmt::format(
-      "unset key\nset yrange [{}.5:-0.5]\nset ytics {} noenhanced\nset grid x\n"
-      "set xlabel {}\n{}set arrow from {},graph 0 to {},graph 1 nohead dashtype 2 lc "
-      "rgb '#888888'\n"
-      "plot '{}.tsv' using 2:1:3 with xerrorbars linetype 1 ps 1.2\n",
-      labels.size() - 1, ticks(labels),
-      gnuplot_string(fmt::format("perplexity ({}, {} tokens)",
-                                 text.at("convention").get<std::string>(),
-                                 text.at("seq_len").get<std::int64_t>())),
-      range.high > kLogFrom * range.low ? "set logscale x\n" : "", original, original, figure.name);
-  return figure;
-}
-
 std::optional<Figure> bias_figure(const ModelResults& model) {
   if (model.explain.is_null() || model.explain.at("bias").empty()) return {};
   Figure figure{model.slug + "-bias", model.label, "# layer\tshare\tconstant_share\tslot_share\n",
                 "", 0.6};
+  bool slot = false;  // only some models have one
   for (const Json& row : model.explain.at("bias")) {
+    slot = slot || !row.at("slot_share").is_null();
     figure.table += fmt::format("{}", row.at("layer").get<int>());
     for (const char* key : {"share", "constant_share", "slot_share"}) {
       const Json& share = row.at(key);
@@ -286,9 +246,8 @@ std::optional<Figure> bias_figure(const ModelResults& model) {
       "set yrange [0:1]\nset xlabel 'layer'\nset ylabel 'share of the attention output'\n"
       "set grid y\nset key top left\n"
       "plot '{}.tsv' using 1:2 with linespoints title 'massive tokens', "
-      "'' using 1:3 with linespoints title 'constant', "
-      "'' using 1:4 with linespoints title 'slot'\n",
-      figure.name);
+      "'' using 1:3 with linespoints title 'constant'{}\n",
+      figure.name, slot ? ", '' using 1:4 with linespoints title 'slot'" : "");
   return figure;
 }
 

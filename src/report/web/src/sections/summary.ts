@@ -101,7 +101,7 @@ function comparison(models: ModelData[]): HTMLElement {
 export function summarySection(report: Report): HTMLElement {
   const section = el("section", { id: "summary" }, el("h2", {}, "Summary"));
   append(section, el("div", { class: "side-by-side" }, ...report.models.map(verdict)));
-  if (report.models.length > 1) append(section, el("h3", { class: "above-table" }, plural(report.models.length, "model") + " compared"), comparison(report.models));
+  if (report.models.length > 1) append(section, el("h3", {}, plural(report.models.length, "model") + " compared"), comparison(report.models));
   for (const note of report.notes) section.append(el("p", { class: "note" }, note));
   return section;
 }
