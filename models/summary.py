@@ -7,6 +7,7 @@ RUN is a folder with metrics.jsonl.
 """
 
 import json
+import math
 import pathlib
 import sys
 
@@ -52,11 +53,21 @@ def table(runs):
               f"{largest_attention(layers, 'slot_attention'):.2f} |")
 
 
+def ticks(low, high, count=4):
+    """Round numbers that cover low to high, about `count` + 1 of them."""
+    power = 10 ** math.floor(math.log10((high - low) / count))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power * count >= high - low)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(i * step, 10) for i in range(first, last + 1)]
+
+
 def panel(x, title, curves, width=380, height=260):
     """One SVG plot with its lower left corner of the axes at x + 50."""
     points = [p for _, curve in curves for p in curve]
-    right, top = max(p[0] for p in points), max(p[1] for p in points) * 1.05
-    bottom = 0 if min(p[1] for p in points) < top / 3 else min(p[1] for p in points) * 0.95
+    right, top = max(p[0] for p in points), max(p[1] for p in points)
+    low = min(p[1] for p in points)
+    values = ticks(0 if low < top / 3 else low, top)
+    bottom, top = values[0], values[-1]
     left, base = x + 50, height + 30
 
     def place(p):
@@ -65,12 +76,13 @@ def panel(x, title, curves, width=380, height=260):
 
     parts = [f'<text x="{left}" y="20" font-weight="bold">{title}</text>',
              f'<path d="M{left} 30V{base}H{left + width}" fill="none" stroke="#444"/>']
-    for i in range(5):
-        value = bottom + (top - bottom) * i / 4
-        y = base - height * i / 4
-        parts.append(f'<text x="{left - 5}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
-        parts.append(f'<text x="{left + width * i / 4:.0f}" y="{base + 16}" '
-                     f'text-anchor="middle">{right * i / 4:.0f}</text>')
+    for value in values:
+        y = base - height * (value - bottom) / (top - bottom)
+        parts.append(f'<text x="{left - 5}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>')
+    for step in ticks(0, right):
+        if step <= right:
+            parts.append(f'<text x="{left + width * step / right:.0f}" y="{base + 16}" '
+                         f'text-anchor="middle">{step:g}</text>')
     for i, (_, curve) in enumerate(curves):
         parts.append(f'<polyline points="{" ".join(map(place, curve))}" fill="none" '
                      f'stroke="{COLOURS[i % len(COLOURS)]}" stroke-width="1.5"/>')
