@@ -260,3 +260,15 @@ test("a narrow window has the bars as a heat map, all within it", async (t) => {
   await page.waitForFunction(() => globalThis.massactCharts.get("bars-0").drawn().series[0].type === "bar3D");
   assert.deepEqual(page.complaints, []);
 });
+
+test("attention after is the clearest sink of the layers that see the finding, of the same heads as before", async (t) => {
+  const page = await openReport(await openBrowser(t), folder);
+  const maps = await page.evaluate(() => JSON.parse(document.getElementById("massact-data").textContent).models[0].maps);
+  const sink = (map) => Math.max(...map.probabilities[0].map((_, k) => map.probabilities.reduce((sum, row) => sum + (row[k] ?? 0), 0)));
+  const birth = explain.findings.find((finding) => finding.birth).birth.layer;
+  const best = maps.filter((map) => map.layer > birth).reduce((a, b) => (sink(b) > sink(a) ? b : a));
+  const [before, after] = [(await chartTable(page, "attention-0-0")).rows[0], (await chartTable(page, "attention-0-1")).rows[0]];
+  assert.deepEqual(after.slice(0, 2), [best.layer, best.head]);
+  assert.equal(before[1], best.head);
+  assert.ok(before[0] < after[0]);
+});
