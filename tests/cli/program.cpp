@@ -29,6 +29,12 @@ namespace fs = std::filesystem;
   for (const auto& [name, value] : settings.environment) {
     setenv(name.c_str(), value.c_str(), 1);
   }
+  if (settings.gone_directory) {
+    const fs::path gone = fs::temp_directory_path() / ("massact-gone-" + std::to_string(getpid()));
+    fs::create_directory(gone);
+    fs::current_path(gone);
+    fs::remove(gone);
+  }
   if (settings.largest_file > 0) {
     const rlimit limit{settings.largest_file, settings.largest_file};
     setrlimit(RLIMIT_FSIZE, &limit);

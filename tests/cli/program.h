@@ -23,6 +23,7 @@ struct RunSettings {
   std::map<std::string, std::string> environment;  ///< on top of the test's own
   std::string input;                               ///< what it reads from stdin
   std::uint64_t largest_file = 0;  ///< bytes; a disk that is full there. 0: no limit
+  bool gone_directory = false;     ///< its current directory has been removed
   std::string stdout_to;           ///< a file in place of `out`
 };
 

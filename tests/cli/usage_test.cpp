@@ -11,6 +11,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::MatchesRegex;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 TEST(Usage, HelpNamesEveryCommandAndEveryCommandHasExamples) {
@@ -63,6 +64,10 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         WrongLine{"command", {"scna", kModel}, "nearest: scan"},
         WrongLine{"flag", {"scan", kModel, "--txt", "x"}, "nearest: --text"},
+        WrongLine{"beginning_of_flags",
+                  {"scan", kModel, "--seq", "12"},
+                  "there is no flag --seq (nearest: --seq-len, --sequences)"},
+        WrongLine{"nothing_behind_dashes", {"scan", "--"}, "[scan] MODEL is required"},
         WrongLine{"flag_without_model", {"scan", "--squences", "3"}, "--sequences"},
         WrongLine{"no_model", {"scan"}, "MODEL"},
         WrongLine{"number", {"scan", kModel, "--seq-len", "many"}, "--seq-len"},
@@ -118,10 +123,22 @@ TEST(Usage, CompletionIsAScriptThatItsShellAccepts) {
 TEST(Usage, AFullStdoutIsAnError) {
   RunSettings settings;
   settings.stdout_to = "/dev/full";
-  for (const Arguments& line : {Arguments{"--help"}, Arguments{"inspect", kPlanted.string()}}) {
+  for (const Arguments& line :
+       {Arguments{"--help"}, Arguments{"--version"}, Arguments{"inspect", kPlanted.string()}}) {
     const Outcome outcome = massact(line, settings);
     EXPECT_EQ(outcome.status, 1);
     EXPECT_THAT(outcome.err, HasSubstr("massact: [stdout]"));
+  }
+}
+
+TEST(Usage, ACurrentDirectoryThatIsGoneIsSaid) {
+  RunSettings settings;
+  settings.gone_directory = true;
+  for (const char* command : {"scan", "report"}) {
+    const Outcome outcome = massact({command, kPlanted.string(), "--out", "x"}, settings);
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_THAT(outcome.err, HasSubstr("current directory"));
+    EXPECT_THAT(outcome.err, Not(HasSubstr("internal")));
   }
 }
 

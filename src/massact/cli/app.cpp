@@ -6,8 +6,9 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
-#include <iostream>
+#include <filesystem>
 #include <new>
+#include <sstream>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,8 @@
 
 namespace massact {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr const char* kFooter = R"(
 Examples:
@@ -61,8 +64,9 @@ ExitStatus report_error(std::string_view text, ExitStatus status) {
 // What CLI11 has to say about a line that it cannot read, or help and version as asked for.
 ExitStatus finish_parse(const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() == 0) {
-    app.exit(error, std::cout, std::cerr);
-    print("");
+    std::ostringstream said;
+    app.exit(error, said, said);
+    print(said.str());
     return ExitStatus::ok;
   }
   const CLI::App* command = &app;
@@ -74,6 +78,16 @@ ExitStatus finish_parse(const CLI::App& app, const CLI::ParseError& error) {
       fmt::format("[{}] {} (massact {}{}--help says what there is)",
                   name.empty() ? "command line" : name, message, name, name.empty() ? "" : " "),
       ExitStatus::usage);
+}
+
+// What the library did not foresee about a path.
+std::string file_error_text(const fs::filesystem_error& error) {
+  std::error_code gone;
+  const fs::path here = fs::current_path(gone);
+  if (gone || here.empty())
+    return "[.] expected a current directory, got one that is gone (change to another)";
+  return fmt::format("[{}] expected to read or write this path, got: {}", error.path1().string(),
+                     error.code().message());
 }
 
 ExitStatus parse_and_run(int argc, const char* const* argv) {
@@ -132,6 +146,8 @@ ExitStatus run_program(int argc, const char* const* argv) {
   } catch (const std::bad_alloc&) {
     return report_error("[memory] the system has no more (try a smaller --memory or --seq-len)",
                         ExitStatus::failed);
+  } catch (const fs::filesystem_error& error) {
+    return report_error(file_error_text(error), ExitStatus::failed);
   } catch (const std::exception& error) {
     return report_error(fmt::format("[internal] {}", error.what()), ExitStatus::failed);
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "massact/base/error.h"
 #include "massact/base/suggest.h"
@@ -32,12 +33,26 @@ void require_known_command(const CLI::App& app, std::string_view word) {
              join(nearest(word, names, 1)));
 }
 
+namespace {
+
+constexpr std::size_t kSuggested = 2;
+
+// First what only needs its rest typed (--seq: --seq-len, --sequences), then what looks alike.
+std::vector<std::string> near_flags(std::string_view flag, const std::vector<std::string>& names) {
+  std::vector<std::string> near;
+  std::copy_if(names.begin(), names.end(), std::back_inserter(near),
+               [&](const std::string& name) { return name.starts_with(flag); });
+  return near.empty() ? nearest(flag, names, kSuggested) : near;
+}
+
+}  // namespace
+
 std::string unknown_flag_message(const CLI::App& command) {
   for (const std::string& word : command.remaining()) {
-    if (!word.starts_with("--")) continue;
+    if (!word.starts_with("--") || word == "--") continue;
     const std::string flag = word.substr(0, word.find('='));
     return fmt::format("there is no flag {} (nearest: {})", flag,
-                       join(nearest(flag, flag_names(command), 2)));
+                       join(near_flags(flag, flag_names(command))));
   }
   return "";
 }

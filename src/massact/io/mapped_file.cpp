@@ -35,8 +35,8 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& 
   FileDescriptor file(::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   require(file.get() >= 0, name, "expected a readable file, got: {}", std::strerror(errno));
   struct stat status {};
-  require(::fstat(file.get(), &status) == 0, name, "expected a readable file, got: {}",
-          std::strerror(errno));
+  const int unknown = ::fstat(file.get(), &status) == 0 ? 0 : errno;
+  require(unknown == 0, name, "expected a readable file, got: {}", std::strerror(unknown));
   require(!S_ISDIR(status.st_mode), name, "expected a file, got a directory");
   require(S_ISREG(status.st_mode), name, "expected a regular file, got a device, pipe or socket");
   require(status.st_size > 0, name, "expected a file with contents, got an empty file");

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
@@ -43,8 +44,8 @@ bool has_gnuplot() {
 
 void run_gnuplot(const std::filesystem::path& directory, const std::string& script) {
   std::array<int, 2> ends{};
-  require(pipe2(ends.data(), O_CLOEXEC) == 0, "gnuplot", "expected a pipe, got: {}",
-          std::strerror(errno));
+  const int refused = pipe2(ends.data(), O_CLOEXEC) == 0 ? 0 : errno;
+  require(refused == 0, "gnuplot", "expected a pipe, got: {}", std::strerror(refused));
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addchdir_np(&actions, directory.c_str());

@@ -37,12 +37,22 @@ void require_same_model(const fs::path& file, std::string_view model_hash) {
 
 // The nearest directory that is there already must let us write.
 void require_writable(const fs::path& path) {
-  fs::path there = fs::absolute(path);
-  while (!fs::exists(there) && there.has_relative_path()) there = there.parent_path();
-  require(fs::is_directory(there), path.string(), "expected a directory, got a file: {}",
-          there.string());
-  require(access(there.c_str(), W_OK | X_OK) == 0, path.string(),
-          "expected a directory to write to, got: {}", std::strerror(errno));
+  std::error_code error;
+  fs::path there = fs::absolute(path, error);
+  require(
+      !error, path.string(),
+      "expected a path within the current directory, which is gone (change to one that exists)");
+  // One without permission has no type that shows; access() says why.
+  const auto type = [&] { return fs::status(there, error).type(); };
+  while (type() == fs::file_type::not_found && there.has_relative_path()) {
+    there = there.parent_path();
+  }
+  require(type() == fs::file_type::directory || type() == fs::file_type::none, path.string(),
+          "expected a directory, got a file: {}", there.string());
+  // Before the message is put together: arguments may be evaluated in any order.
+  const int denied = access(there.c_str(), W_OK | X_OK) == 0 ? 0 : errno;
+  require(denied == 0, path.string(), "expected a directory to write to, got: {}",
+          std::strerror(denied));
 }
 
 }  // namespace

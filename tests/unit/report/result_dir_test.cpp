@@ -2,7 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -47,6 +50,27 @@ class ResultDirTest : public ::testing::Test {
 
 constexpr const char* kOther =
     R"({"schema": "massact.scan", "model": {"path": "models/other", "hash": "bbbb"}})";
+
+// Runs in a process of its own: root may write everywhere, so that it has to become somebody else.
+// _exit: sanitizers cannot look for leaks in a process that gave up its rights.
+TEST_F(ResultDirTest, SaysWhyADirectoryCannotBeWrittenTo) {
+  fs::create_directories(dir_ / "locked");
+  fs::permissions(dir_ / "locked", fs::perms::none);
+  for (const fs::path& path : {dir_ / "locked", dir_ / "locked/deeper"}) {
+    const auto refuse = [&] {
+      if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0) _exit(3);
+      errno = 0;
+      try {
+        const ResultDir refused(path, "aaaa", false);
+      } catch (const Error& error) {
+        std::fputs(error.what(), stderr);
+        _exit(1);
+      }
+      _exit(0);
+    };
+    EXPECT_EXIT(refuse(), ::testing::ExitedWithCode(1), "to write to, got: Permission denied");
+  }
+}
 
 TEST_F(ResultDirTest, WritesAllFilesAndMakesTheDirectory) {
   dir_ /= "deeper";
