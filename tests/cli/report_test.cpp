@@ -205,6 +205,30 @@ TEST(Report, DrawsAVisionModelsAblation) {
   EXPECT_THAT(bias, AllOf(HasSubstr("'constant'"), Not(HasSubstr("slot"))));
 }
 
+// On a full disk gnuplot writes a part and ends with 0.
+TEST(Report, AFigureThatIsNotWholeIsAnErrorAndLeavesNothing) {
+  if (std::system("command -v gnuplot > /dev/null") != 0) GTEST_SKIP() << "no gnuplot";
+  const fs::path folder = fresh_folder();
+  const fs::path results = planted_results(folder / "results");
+  RunSettings settings;
+  settings.largest_file = 25'000;  // more than any table and script, less than most figures
+  const Outcome outcome = report({results.string()}, folder / "out", settings);
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("massact: [figures] results-bars: ["),
+                                 HasSubstr("is the disk full?")));
+  std::set<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder / "out/figures")) {
+    names.insert(entry.path().filename().string());
+  }
+  for (const std::string& name : names) {
+    if (name == "data") continue;
+    EXPECT_FALSE(name.ends_with(".tmp")) << name;
+    const std::string stem = name.substr(0, name.rfind('.'));
+    for (const char* ending : {".svg", ".png", ".pdf"}) EXPECT_TRUE(names.count(stem + ending));
+  }
+  EXPECT_FALSE(names.count("results-bars.svg"));
+}
+
 TEST(Report, SaysWhichFiguresNeedGnuplot) {
   const fs::path folder = fresh_folder();
   const fs::path results = planted_results(folder / "results");

@@ -31,7 +31,7 @@ Examples:
   massact report models/mini-llama models/mini-llama-eab --out comparison
   massact report Llama-2-7b --text book.txt --sequences 100 --seq-len 4096
   massact report dinov2-base --images photos/
-  massact report results                        # what scan, ablate … wrote there)";
+  massact report results                        # what scan, ablate and others wrote)";
 
 // Names first, results afterwards: where a model's results go depends on what else is reported on.
 std::vector<ModelResults> named(const std::vector<std::string>& paths) {
@@ -99,9 +99,10 @@ void say_what_is_missing(const ReportFlags& flags, const std::vector<ModelResult
   }
 }
 
-// Last of all, so that nobody has to scroll for it, and also with --quiet: throws if a step failed.
-void require_no_failure(const std::vector<ModelResults>& models) {
-  int failed = 0;
+// Last of all, so that nobody has to scroll for it, and also with --quiet: throws if a step or a
+// figure failed.
+void require_no_failure(const std::vector<ModelResults>& models, std::size_t failed_figures) {
+  std::size_t failed = failed_figures;
   for (const ModelResults& model : models) {
     for (const MissingPart& gap : model.missing) {
       if (gap.failed_step.empty()) continue;
@@ -110,17 +111,22 @@ void require_no_failure(const std::vector<ModelResults>& models) {
     }
   }
   require(failed == 0, "report",
-          "expected every step to work, got {} that failed (the same command runs again what "
-          "failed, and only that)",
-          failed);
+          "expected every {} to work, got {} that failed (the same command runs again what failed, "
+          "and only that)",
+          failed_figures == 0 ? "step" : "step and figure", failed);
 }
 
-void write_report(const std::vector<ModelResults>& models, const ReportFlags& flags,
-                  const fs::path& out) {
+// Returns how many figures failed. They are named before the page is written, which may fail too.
+std::size_t write_report(const std::vector<ModelResults>& models, const ReportFlags& flags,
+                         const fs::path& out) {
   const DrawnFigures figures = draw_figures(make_figures(models), out / "figures");
-  const std::vector<std::string> notes = figure_notes(figures, out / "figures");
+  std::vector<std::string> notes = figure_notes(figures, out / "figures");
   for (const std::string& note : notes) remark(flags, note);
-  require(has_page() || !figures.drawn.empty(), "report",
+  for (const std::string& figure : figures.failed) {
+    fmt::print(stderr, "massact: [figures] {}\n", figure);
+    notes.push_back("A static figure failed: " + figure);
+  }
+  require(has_page() || !figures.drawn.empty() || !figures.failed.empty(), "report",
           "expected a page or figures to write, got neither: this program was built without Node "
           "and gnuplot is not installed (the tables are in {})",
           (out / "figures" / "data").string());
@@ -134,6 +140,7 @@ void write_report(const std::vector<ModelResults>& models, const ReportFlags& fl
     print(fmt::format("Figures: {} as svg, png and pdf in {}\n", figures.drawn.size(),
                       (out / "figures").string()));
   }
+  return figures.failed.size();
 }
 
 void run_command(const ReportFlags& flags) {
@@ -143,11 +150,12 @@ void run_command(const ReportFlags& flags) {
   const std::vector<ModelResults> models = gather(flags, out);
   say_what_is_missing(flags, models);
   const auto empty = [](const ModelResults& model) { return model.empty(); };
+  std::size_t failed_figures = 0;
   if (!std::all_of(models.begin(), models.end(), empty)) {
     directory.write({});  // creates it
-    write_report(models, flags, out);
+    failed_figures = write_report(models, flags, out);
   }
-  require_no_failure(models);
+  require_no_failure(models, failed_figures);
 }
 
 }  // namespace
@@ -186,6 +194,9 @@ void add_report(CLI::App& app, Action& action) {
   command->add_option("--tokenizer", flags->tokenizer,
                       "A tokenizer file or directory (default: beside the model)");
   flags->text.declare(*command);
+  // Every step reads the text anew, which standard input does not allow.
+  command->get_option("--text")->description(
+      "Text files (default: a text that ships with the program)");
   flags->images.declare(*command);
   flags->images.declare_classifier(*command);
   command

@@ -1,6 +1,11 @@
 #include "massact/report/figures.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
 
 #include "massact/base/error.h"
 #include "massact/io/atomic_file.h"
@@ -23,14 +28,57 @@ std::string script_of(const Figure& figure) {
        fmt::format("svg size {} dynamic noenhanced font 'sans,14' background '#ffffff'", screen)},
       {"png", fmt::format("pngcairo size {} noenhanced font 'sans,12'", screen)},
       {"pdf", fmt::format("pdfcairo size {} noenhanced font 'sans,10'", paper)}};
-  std::string script;
+  // Whoever draws with it names the files; by hand they get their own names.
+  std::string script = "if (!exists('ending')) ending = ''\n";
   for (const auto& [ending, terminal] : terminals) {
     script += fmt::format(
         "reset\nset encoding utf8\nset datafile separator tab\n"
-        "set terminal {}\nset output '../{}.{}'\n{}unset output\n",
+        "set terminal {}\nset output '../{}.{}'.ending\n{}unset output\n",
         terminal, figure.name, ending, figure.script);
   }
   return script;
+}
+
+// The last bytes of a file, at most `count`.
+std::string tail_of(const fs::path& file, std::streamoff count) {
+  std::ifstream in(file, std::ios::binary | std::ios::ate);
+  if (!in) return "";
+  const std::streamoff size = in.tellg();
+  in.seekg(std::max<std::streamoff>(0, size - count));
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+struct FileKind {
+  const char* ending;
+  const char* trailer;  // what a whole file has at its end
+};
+constexpr FileKind kKinds[] = {{"svg", "</svg>"}, {"png", "IEND"}, {"pdf", "%%EOF"}};
+constexpr std::streamoff kTrailerBytes = 32;
+
+// Draws under other names first: on a full disk gnuplot leaves parts of files and says nothing.
+void draw(const std::string& name, const fs::path& directory) {
+  const std::string mark = fmt::format(".{}.tmp", ::getpid());
+  const auto temporary = [&](const FileKind& kind) {
+    return directory / fmt::format("{}.{}{}", name, kind.ending, mark);
+  };
+  std::error_code error;
+  try {
+    run_gnuplot(directory / "data", fmt::format("ending = {}", gnuplot_string(mark)), name + ".gp");
+    for (const FileKind& kind : kKinds) {
+      const bool whole =
+          tail_of(temporary(kind), kTrailerBytes).find(kind.trailer) != std::string::npos;
+      require(whole, (directory / fmt::format("{}.{}", name, kind.ending)).string(),
+              "expected gnuplot to write all of it, got a part (is the disk full?)");
+    }
+    for (const FileKind& kind : kKinds) {
+      const fs::path target = directory / fmt::format("{}.{}", name, kind.ending);
+      fs::rename(temporary(kind), target, error);
+      require(!error, target.string(), "expected to write this figure, got: {}", error.message());
+    }
+  } catch (const Error&) {
+    for (const FileKind& kind : kKinds) fs::remove(temporary(kind), error);
+    throw;
+  }
 }
 
 }  // namespace
@@ -44,17 +92,14 @@ DrawnFigures draw_figures(const FigureSet& set, const fs::path& directory) {
   DrawnFigures result;
   result.left_out = set.left_out;
   for (const Figure& figure : set.figures) {
-    write_file_atomically(data / (figure.name + ".tsv"), figure.table);
-    write_file_atomically(data / (figure.name + ".gp"), script_of(figure));
-    if (!can_draw) {
-      result.left_out.push_back(figure.name + ": gnuplot is not installed");
-      continue;
-    }
     try {
-      run_gnuplot(data, figure.name + ".gp");
-      result.drawn.push_back(figure.name);
+      write_file_atomically(data / (figure.name + ".tsv"), figure.table);
+      write_file_atomically(data / (figure.name + ".gp"), script_of(figure));
+      if (can_draw) draw(figure.name, directory);
+      auto& list = can_draw ? result.drawn : result.left_out;
+      list.push_back(figure.name + (can_draw ? "" : ": gnuplot is not installed"));
     } catch (const Error& problem) {
-      result.left_out.push_back(fmt::format("{}: {}", figure.name, problem.what()));
+      result.failed.push_back(fmt::format("{}: {}", figure.name, problem.what()));
     }
   }
   return result;

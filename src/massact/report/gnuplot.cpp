@@ -42,7 +42,8 @@ bool has_gnuplot() {
   return false;
 }
 
-void run_gnuplot(const std::filesystem::path& directory, const std::string& script) {
+void run_gnuplot(const std::filesystem::path& directory, const std::string& commands,
+                 const std::string& script) {
   std::array<int, 2> ends{};
   const int refused = pipe2(ends.data(), O_CLOEXEC) == 0 ? 0 : errno;
   require(refused == 0, "gnuplot", "expected a pipe, got: {}", std::strerror(refused));
@@ -53,8 +54,11 @@ void run_gnuplot(const std::filesystem::path& directory, const std::string& scri
   posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
   std::string program = "gnuplot";
+  std::string flag = "-e";
+  std::string first = commands;
   std::string argument = script;
-  std::array<char*, 3> arguments = {program.data(), argument.data(), nullptr};
+  std::array<char*, 5> arguments = {program.data(), flag.data(), first.data(), argument.data(),
+                                    nullptr};
   pid_t child = -1;
   const int failed = posix_spawnp(&child, "gnuplot", &actions, nullptr, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
