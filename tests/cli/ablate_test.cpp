@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <nlohmann/json.hpp>
 
 #include "cli/models.h"
@@ -15,6 +16,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 Outcome ablate(const Arguments& more) {
   Arguments line = {"ablate", kPlanted.string(), "--text", kText.string(), "--seq-len",
@@ -69,6 +71,30 @@ TEST(AblateCommand, RunsOnTheShippedModelsAsTheyAre) {
     EXPECT_EQ(outcome.status, 0) << name << outcome.err;
     EXPECT_THAT(outcome.out, HasSubstr("\nrandom ")) << name;
   }
+}
+
+TEST(AblateCommand, AMeanThatIsMissingNamesWhatHelps) {
+  // Without a BOS windows begin anywhere, one of them with a full stop that holds a planted value.
+  const Outcome outcome =
+      massact({"ablate", kPlanted.string(), "--text", kText.string(), "--seq-len", "64"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("--bos yes"));
+  EXPECT_THAT(outcome.err, Not(HasSubstr("--max-images")));
+}
+
+TEST(AblateCommand, SaysInWordsThatNoRuleFoundAnything) {
+  // Without full stops and a BOS nothing that was planted appears.
+  const fs::path folder = fresh_folder(), out = folder / "out";
+  std::string words = read_file(kText);
+  std::erase_if(
+      words, [](char c) { return c != ' ' && std::isalnum(static_cast<unsigned char>(c)) == 0; });
+  write_file(folder / "words.txt", words);
+  const Outcome outcome =
+      massact({"ablate", kPlanted.string(), "--text", (folder / "words.txt").string(), "--seq-len",
+               "64", "--bos", "no", "--out", out.string()});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("no rule found any: the largest of every sequence"));
+  EXPECT_EQ(nlohmann::json::parse(read_file(out / "ablate.json"))["targets"]["rule"], "largest");
 }
 
 TEST(AblateCommand, MeasuresTasksOfVariants) {

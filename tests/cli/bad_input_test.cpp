@@ -227,6 +227,14 @@ TEST_F(BadInput, FullDiskLeavesNoPartialTrace) {
   EXPECT_FALSE(fs::exists(file));
 }
 
+TEST_F(BadInput, TraceMakesTheFoldersOfItsFile) {
+  const fs::path file = folder_ / "deep/er/trace.safetensors";
+  const Arguments line = {"trace",  model_.string(), "--site", "hook_embed",
+                          "--text", kText.string(),  "--out",  file.string()};
+  EXPECT_EQ(massact(line).status, 0);
+  EXPECT_TRUE(fs::exists(file));
+}
+
 TEST_F(BadInput, InterruptStopsWithoutAResult) {
   RunSettings settings;
   settings.input = read_file(kText);

@@ -46,6 +46,39 @@ TEST_P(Narrow, FitsTheTerminal) {
   }
 }
 
+// Examples stay as they are, so that they can be copied.
+TEST(NarrowHelp, IsWrappedAtWordsAndAsciiInThePlainLocale) {
+  for (const char* command : {"scan", "explain", "ablate", "registers", "eval", "inspect", "trace",
+                              "report", "bench", "families", "completion", ""}) {
+    const Arguments line = *command == 0 ? Arguments{"--help"} : Arguments{command, "--help"};
+    for (const char* columns : {"40", "80", "200"}) {
+      RunSettings settings;
+      settings.environment = {{"COLUMNS", columns}, {"LC_ALL", "C"}};
+      const Outcome outcome = massact(line, settings);
+      ASSERT_EQ(outcome.status, 0) << outcome.err;
+      std::istringstream lines(outcome.out);
+      for (std::string text; std::getline(lines, text);) {
+        for (const char c : text) EXPECT_TRUE((c & 0x80) == 0) << command << ": " << text;
+        if (text.starts_with("  massact ") || text.starts_with("  source ")) continue;
+        EXPECT_LE(display_width(text), std::stoi(columns)) << command << ": " << text;
+      }
+    }
+  }
+}
+
+TEST(NarrowHelp, HoldsTheSameWordsAtEveryWidth) {
+  std::vector<std::string> helps;
+  for (const char* columns : {"40", "200"}) {
+    RunSettings settings;
+    settings.environment = {{"COLUMNS", columns}};
+    std::istringstream words(massact({"scan", "--help"}, settings).out);
+    std::string all;
+    for (std::string word; words >> word;) all += word + " ";
+    helps.push_back(all);
+  }
+  EXPECT_EQ(helps[0], helps[1]);
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Commands, Narrow,
     ::testing::Values(

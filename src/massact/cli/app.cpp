@@ -1,6 +1,7 @@
 #include "massact/cli/app.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <csignal>
@@ -14,6 +15,7 @@
 
 #include "massact/base/error.h"
 #include "massact/base/interrupt.h"
+#include "massact/cli/help_formatter.h"
 #include "massact/cli/suggest.h"
 #include "massact/cli/terminal.h"
 #include "massact/cli/validators.h"
@@ -92,7 +94,8 @@ std::string file_error_text(const fs::filesystem_error& error) {
 
 ExitStatus parse_and_run(int argc, const char* const* argv) {
   Action action;
-  const std::unique_ptr<CLI::App> app = make_app(action);
+  const TextStyle style = text_style_of(argc < 2 ? STDERR_FILENO : STDOUT_FILENO);
+  const std::unique_ptr<CLI::App> app = make_app(action, style);
   if (argc < 2) {
     fmt::print(stderr, "{}", app->help());
     return ExitStatus::usage;
@@ -110,11 +113,12 @@ ExitStatus parse_and_run(int argc, const char* const* argv) {
 
 }  // namespace
 
-std::unique_ptr<CLI::App> make_app(Action& action) {
+std::unique_ptr<CLI::App> make_app(Action& action, const TextStyle& style) {
   auto app = std::make_unique<CLI::App>(
       "Finds, explains, edits and replaces massive activations in transformers.", "massact");
   app->require_subcommand(1);
   app->set_help_flag("--help,-h", "Print this help and exit");
+  app->formatter(std::make_shared<HelpFormatter>(style));  // commands take it over from here
   app->footer(kFooter);
   add_scan(*app, action);
   add_explain(*app, action);

@@ -91,7 +91,7 @@ void require_reads_text(const Model& model) {
   if (!model.config().is_vision()) return;
   fail_usage(model.name(),
              "expected a model that reads text: this one ({}) reads images (scan, trace, explain, "
-             "ablate and registers take --images)",
+             "ablate, registers and report take --images)",
              model.config().family);
 }
 

@@ -109,11 +109,20 @@ Plan plan_of(const TraceFlags& flags, const Model& model,
   return Plan(model, std::move(sequences));
 }
 
+// After everything that can be wrong with the flags has shown.
+void make_parents(const std::filesystem::path& file) {
+  if (!file.has_parent_path()) return;
+  std::error_code error;
+  std::filesystem::create_directories(file.parent_path(), error);
+  require(!error, file.string(), "expected to create its directory, got: {}", error.message());
+}
+
 void trace(const TraceFlags& flags) {
   const Model model = flags.model.open();
   const std::vector<Site> sites = chosen_sites(flags, model.config());
   std::map<std::string, std::string> facts = metadata(flags, model);
   Plan plan = plan_of(flags, model, facts);
+  make_parents(flags.output.out);
   observe::Dump& dump = plan.observe(
       sites, observe::Dump(flags.output.out, sites, model.config(), plan.lengths(), facts));
   const std::unique_ptr<Progress> progress = flags.output.progress();

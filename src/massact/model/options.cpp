@@ -159,7 +159,8 @@ std::vector<std::string> attention_options(const ModelConfig& config) {
   if (config.kv_heads != config.heads) options.push_back(heads_in_words(config));
   if (config.qk_norm != QkNorm::none) options.push_back(qk_norm_in_words(config.qk_norm));
   if (config.clip_qkv > 0) {
-    options.push_back(fmt::format("queries, keys and values clamped to ±{:g}", config.clip_qkv));
+    options.push_back(
+        fmt::format("queries, keys and values clamped to [-{0:g}, {0:g}]", config.clip_qkv));
   }
   if (config.attention_soft_cap > 0) {
     options.push_back(fmt::format("scores soft-capped at {:g}", config.attention_soft_cap));

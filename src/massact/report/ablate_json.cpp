@@ -7,6 +7,7 @@
 #include "massact/report/eval_json.h"
 #include "massact/report/image_json.h"
 #include "massact/report/origin.h"
+#include "massact/report/rule_name.h"
 #include "massact/report/version.h"
 
 namespace massact {
@@ -27,7 +28,7 @@ Json targets_json(const std::optional<Targets>& targets) {
                     {"mean", target.mean_count > 0 ? Json(target.mean) : Json()},
                     {"mean_n", target.mean_count}});
   }
-  return {{"rule", targets->findings.rule.to_string()},
+  return {{"rule", rule_name(targets->findings)},
           {"label", name_of(targets->label)},
           {"layer", targets->layer},
           {"list", std::move(list)}};

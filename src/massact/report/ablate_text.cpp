@@ -7,6 +7,7 @@
 #include "massact/report/eval_text.h"
 #include "massact/report/image_text.h"
 #include "massact/report/numbers.h"
+#include "massact/report/rule_name.h"
 #include "massact/report/table.h"
 
 namespace massact {
@@ -22,8 +23,9 @@ std::string ratio_text(const eval::Estimate& loss_change, const TextStyle& style
   const std::string times = style.utf8 ? "×" : "x";
   // Close to 1 the difference says more than the ratio.
   if (std::abs(loss_change.value) < 0.05) {
-    const std::string error =
-        ratio.error ? fmt::format(" {} {:.2g}", style.utf8 ? "±" : "+-", 100.0 * *ratio.error) : "";
+    const std::string error = ratio.error ? fmt::format(" {} {}", style.utf8 ? "±" : "+-",
+                                                        error_number(100.0 * *ratio.error))
+                                          : "";
     return fmt::format("{:+.2g}{} %", 100.0 * (ratio.value - 1.0), error);
   }
   return times + " " + (ratio.error ? estimate_text(ratio, style) : number(ratio.value));
@@ -62,7 +64,7 @@ std::vector<std::string> header_of(const AblateResult& result) {
   return header;
 }
 
-// A share and its change in percentage points.
+// A share in percent and its change in percentage points (pp).
 void add_share(const std::optional<eval::Estimate>& share,
                const std::optional<eval::Estimate>& change, const TextStyle& style,
                std::vector<std::string>& cells) {
@@ -79,7 +81,7 @@ void add_share(const std::optional<eval::Estimate>& share,
   }
   const eval::Estimate points = in_percent(*change);
   cells.push_back(signed_number(points.value) +
-                  (points.error ? plus_minus + number(*points.error) : ""));
+                  (points.error ? plus_minus + error_number(*points.error) : "") + " pp");
 }
 
 void add_image_cells(const eval::ImageMeasures& images, std::vector<std::string>& cells) {
@@ -122,15 +124,21 @@ std::string_view what_they_are(Label label) {
                                : "The largest values, NOT massive,";
 }
 
+std::string how_they_were_found(const Targets& targets) {
+  if (targets.label == Label::not_massive)
+    return "no rule found any: the largest of every sequence";
+  return fmt::format("{}, by the rule {}", name_of(targets.label), rule_name(targets.findings));
+}
+
 std::string targets_text(const AblateResult& result, const TextStyle& style) {
   if (!result.targets) return "";
   const Targets& targets = *result.targets;
-  std::string out = wrap(fmt::format("{} at layer {} ({}, by the rule {}; selector {}):",
-                                     what_they_are(targets.label), targets.layer,
-                                     name_of(targets.label), targets.findings.rule.to_string(),
-                                     result.selector == SelectorKind::found ? "found" : "class"),
-                         style) +
-                    "\n";
+  std::string out =
+      wrap(fmt::format("{} at layer {} ({}; selector {}):", what_they_are(targets.label),
+                       targets.layer, how_they_were_found(targets),
+                       result.selector == SelectorKind::found ? "found" : "class"),
+           style) +
+      "\n";
   for (const AblationTarget& target : targets.targets) {
     const std::string mean =
         target.mean_count == 0

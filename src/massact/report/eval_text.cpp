@@ -40,8 +40,8 @@ std::string task_line(const MeasureSet::Task& task, const eval::Accuracy& a,
 
 std::string estimate_text(const eval::Estimate& estimate, const TextStyle& style) {
   if (!estimate.error) return number(estimate.value) + " (no error bar)";
-  return fmt::format("{} {} {:.2g}", number(estimate.value), style.utf8 ? "±" : "+-",
-                     *estimate.error);
+  return fmt::format("{} {} {}", number(estimate.value), style.utf8 ? "±" : "+-",
+                     error_number(*estimate.error));
 }
 
 std::string convention_text(const MeasureSet::Text& text, std::int64_t targets) {

@@ -5,6 +5,7 @@
 #include "massact/report/explain_report.h"
 #include "massact/report/image_json.h"
 #include "massact/report/origin.h"
+#include "massact/report/rule_name.h"
 #include "massact/report/version.h"
 
 namespace massact {
@@ -300,7 +301,7 @@ Json explain_to_json(const ExplainResult& result, std::string_view model_hash, b
           {"run", run_json(result)},
           {"origin", origin_json()},
           {"found",
-           {{"rule", result.found.rule.to_string()},
+           {{"rule", rule_name(result.found)},
             {"asked_rule", result.asked_rule.to_string()},
             {"label", result.label ? Json(name_of(*result.label)) : Json()},
             {"massive_tokens", result.massive_tokens}}},

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <string>
 
 #include "massact/base/units.h"
 
@@ -18,6 +19,13 @@ std::string number(double value) {
 }
 
 std::string signed_number(double value) { return (value >= 0 ? "+" : "") + number(value); }
+
+std::string error_number(double value) {
+  const double size = std::abs(value);
+  // From 99.5 on two digits would be written 1e+02.
+  if (!(size >= 99.5 && size < 999'999'999.5)) return fmt::format("{:.2g}", value);
+  return number(std::stod(fmt::format("{:.1e}", value)));
+}
 
 std::string percent(double share) {
   const double hundreds = share * 100;

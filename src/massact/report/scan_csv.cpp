@@ -6,6 +6,8 @@
 #include <iterator>
 #include <string_view>
 
+#include "massact/report/rule_name.h"
+
 namespace massact {
 namespace {
 
@@ -29,7 +31,7 @@ void add_findings(std::string& out, std::string_view set_name, const FindingSet&
   for (const Finding& f : set.findings) {
     fmt::format_to(std::back_inserter(out),
                    "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n",
-                   set_name, csv_field(set.rule.to_string()), name_of(f.label), f.dimension,
+                   set_name, csv_field(rule_name(set)), name_of(f.label), f.dimension,
                    f.position_class, f.first_layer, f.last_layer, f.peak_layer, f.scalars, f.mean,
                    f.sigma, f.cv, f.max_abs, f.ratio, f.sequence_share, csv_field(f.token),
                    f.token_id, f.token_share, f.example.sequence, f.example.position,

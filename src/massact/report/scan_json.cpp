@@ -4,6 +4,7 @@
 
 #include "massact/report/image_json.h"
 #include "massact/report/origin.h"
+#include "massact/report/rule_name.h"
 #include "massact/report/version.h"
 
 namespace massact {
@@ -112,7 +113,7 @@ Json set_json(const FindingSet& set) {
                     {"ratio", gap.ratio},
                     {"log10_p_value", gap.log10_p_value}});
   }
-  return {{"rule", set.rule.to_string()},
+  return {{"rule", rule_name(set)},
           {"findings", std::move(findings)},
           {"gaps", std::move(gaps)},
           {"truncated", set.truncated}};

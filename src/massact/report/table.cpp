@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <numeric>
 #include <span>
+#include <string_view>
 
 namespace massact {
 namespace {
 
 constexpr int kGap = 2;
+constexpr int kLeastName = 8;  // columns that are left of a row's name
 
 std::vector<int> column_widths(const TableRows& rows) {
   std::vector<int> widths;
@@ -18,6 +20,25 @@ std::vector<int> column_widths(const TableRows& rows) {
     }
   }
   return widths;
+}
+
+bool is_number(std::string_view cell) {
+  constexpr std::string_view kBefore = "+-x ";
+  const std::string_view times = "×";
+  if (cell.starts_with(times)) cell.remove_prefix(times.size());
+  const std::size_t first = cell.find_first_not_of(kBefore);
+  return first != std::string_view::npos && cell[first] >= '0' && cell[first] <= '9';
+}
+
+// The widest number outside of the first column.
+int widest_number(const TableRows& rows) {
+  int width = 0;
+  for (const auto& row : rows) {
+    for (std::size_t c = 1; c < row.size(); ++c) {
+      if (is_number(row[c])) width = std::max(width, display_width(row[c]));
+    }
+  }
+  return width;
 }
 
 int width_of(std::span<const int> widths) {
@@ -48,8 +69,11 @@ std::string table_text(const TableRows& rows, const TextStyle& style) {
   std::vector<int> widths = column_widths(rows);
   if (widths.empty()) return "";
   if (width_of(widths) > style.width) {
-    // Room for the name of a row and one more column, whatever they hold.
-    widths[0] = std::min(widths[0], std::max(1, style.width / 2));
+    // Room for the name of a row and one more column, whatever they hold; a name may be cut, a
+    // number may not.
+    const int beside_numbers = style.width - kGap - widest_number(rows);
+    const int names = std::max(std::min(style.width / 2, beside_numbers), kLeastName);
+    widths[0] = std::min(widths[0], std::max(1, std::min(names, style.width / 2)));
     const int room = std::max(1, style.width - widths[0] - kGap);
     for (std::size_t c = 1; c < widths.size(); ++c) widths[c] = std::min(widths[c], room);
   }

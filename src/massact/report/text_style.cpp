@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <iterator>
 
 namespace massact {
 namespace {
@@ -127,6 +128,40 @@ std::string printable(std::string_view text, const TextStyle& style) {
   return out;
 }
 
+namespace {
+
+constexpr std::string_view kUnits[] = {"%", "pp", "MiB", "GiB", "KiB"};
+constexpr std::string_view kSigns[] = {"±", "+-", "×", "x"};
+
+// The word that `text` begins with.
+std::string_view first_word(std::string_view text) { return text.substr(0, text.find(' ')); }
+
+// A number is read with its unit, its error and its factor: no line ends between them.
+bool stay_together(std::string_view word, std::string_view next) {
+  const auto is_sign = [&](std::string_view one) {
+    return std::find(std::begin(kSigns), std::end(kSigns), one) != std::end(kSigns);
+  };
+  const bool number = !word.empty() && word.back() >= '0' && word.back() <= '9';
+  const bool unit = std::any_of(std::begin(kUnits), std::end(kUnits),
+                                [&](std::string_view one) { return next.starts_with(one); });
+  return is_sign(word) || (number && (unit || is_sign(next)));
+}
+
+// The end of what `text` begins with and no line may break.
+std::size_t unbroken(std::string_view text) {
+  std::string_view word = first_word(text);
+  std::size_t end = word.size();
+  while (end < text.size()) {
+    const std::string_view next = first_word(text.substr(end + 1));
+    if (!stay_together(word, next)) break;
+    end += 1 + next.size();
+    word = next;
+  }
+  return end;
+}
+
+}  // namespace
+
 std::string wrap(std::string_view text, const TextStyle& style) {
   std::string out;
   int column = 0;
@@ -135,7 +170,7 @@ std::string wrap(std::string_view text, const TextStyle& style) {
     column = 0;
   };
   while (!text.empty()) {
-    const std::size_t end = std::min(text.find(' '), text.size());
+    const std::size_t end = unbroken(text);
     std::string_view word = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
     if (column > 0 && column + 1 + display_width(word) > style.width) {

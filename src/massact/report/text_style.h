@@ -29,7 +29,8 @@ std::string bar(double fraction, int columns, const TextStyle& style);
 /// that are no UTF-8 as \xHH; beyond ASCII as \u{HHHH} unless the style is UTF-8.
 std::string printable(std::string_view text, const TextStyle& style);
 
-/// Breaks `text` at spaces into lines of at most the style's width; words that are wider, anywhere.
+/// Breaks `text` at spaces into lines of at most the style's width, not between a number and its
+/// unit, error or factor ("36 ± 4 %"); words that are wider, anywhere.
 std::string wrap(std::string_view text, const TextStyle& style);
 
 }  // namespace massact

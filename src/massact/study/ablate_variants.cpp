@@ -52,8 +52,8 @@ class Builder {
     const auto it = context_.found.find(layer);
     require(it != context_.found.end(), "ablate",
             "expected scalars that meet the rule at layer {} of the evaluation sequences, got none "
-            "(evaluate more: --sequences, --max-images)",
-            layer);
+            "(evaluate more: {})",
+            layer, config_.is_vision() ? "--images, --max-images" : "--text, --sequences");
     return it->second;
   }
 
@@ -134,10 +134,18 @@ class Builder {
     }
     require(targets_.label != Label::massive, "mean",
             "expected a mean of {} at layer {}, but none met the rule there in the "
-            "calibration sequences (calibrate on more: --calibration, --sequences, --max-images)",
-            missing, targets_.layer);
+            "calibration {} ({})",
+            missing, targets_.layer, config_.is_vision() ? "images" : "windows", remedies(missing));
     notes.push_back(fmt::format(
         "the calibration sequences give no mean of {}: the variant `mean` is left out", missing));
+  }
+
+  // With a BOS all windows start with the same token and so with the same value of it.
+  std::string remedies(const std::string& missing) const {
+    if (config_.is_vision()) return "calibrate on more: --calibration, --images, --max-images";
+    const std::string more = "calibrate on more: --calibration, --text, --sequences";
+    const bool start = missing.find("start token") != std::string::npos;
+    return start ? "windows without a BOS start with any token: --bos yes; or " + more : more;
   }
 
   // Such as "a dimension 5, weak token", or nothing if every scalar has a mean.
@@ -226,6 +234,10 @@ std::string effect_on_images(const VariantRow& row, const eval::ImageMeasures& o
   return text.empty() ? "was not compared" : text;
 }
 
+std::string scalars_text(std::int64_t count) {
+  return fmt::format("{} {}", count, count == 1 ? "scalar" : "scalars");
+}
+
 // 41.3 -> "multiplies perplexity by 41.3"; 1.0004 -> "changes perplexity by +0.04 %".
 std::string effect(const VariantRow& row, const Measures& original) {
   if (row.measures.images) return effect_on_images(row, *original.images);
@@ -300,7 +312,7 @@ std::vector<std::string> verdicts_of(const AblateResult& result) {
   if (zero == nullptr || !result.targets) return verdicts;
   const Measures& original = result.rows.front().measures;
   const std::string_view label = name_of(result.targets->label);
-  std::string text = fmt::format("Zeroing {} scalars ({} {}{}) at layer {} {}", zero->scalars,
+  std::string text = fmt::format("Zeroing {} ({} {}{}) at layer {} {}", scalars_text(zero->scalars),
                                  result.targets->targets.size(), label,
                                  result.targets->targets.size() == 1 ? " finding" : " findings",
                                  zero->layer, effect(*zero, original));
@@ -311,14 +323,15 @@ std::vector<std::string> verdicts_of(const AblateResult& result) {
        {VariantKind::random, VariantKind::near_median, VariantKind::outlier_features}) {
     const VariantRow* control = row_of(result, kind);
     if (control == nullptr) continue;
-    text += fmt::format("; zeroing {} others ({}) {}", control->scalars, control->name,
+    text += fmt::format("; zeroing {} {} ({}) {}", control->scalars,
+                        control->scalars == 1 ? "other" : "others", control->name,
                         effect(*control, original));
   }
   verdicts.push_back(text + ".");
   for (const VariantRow& row : result.rows) {
     if (row.kind != VariantKind::one_finding) continue;
-    verdicts.push_back(fmt::format("Zeroing {} ({} scalars at layer {}) {}.", row.name, row.scalars,
-                                   row.layer, effect(row, original)));
+    verdicts.push_back(fmt::format("Zeroing {} ({} at layer {}) {}.", row.name,
+                                   scalars_text(row.scalars), row.layer, effect(row, original)));
   }
   return verdicts;
 }

@@ -40,5 +40,16 @@ TEST(Table, NoCellIsTooWide) {
   EXPECT_THAT(table_text(rows, {.width = 120}), HasSubstr(std::string(60, 'b') + "  c\n"));
 }
 
+TEST(Table, NamesAreCutBeforeNumbers) {
+  const TableRows rows = {{"variant", "change"},
+                          {"first_delimiter 19 alone", "-0.00018 ± 0.00025 %"},
+                          {"first_delimiter 5 alone", "× 3.908 ± 0.70"}};
+  const std::string text = table_text(rows, {.width = 40, .utf8 = true});
+  EXPECT_THAT(text, HasSubstr("  -0.00018 ± 0.00025 %\n"));
+  EXPECT_THAT(text, HasSubstr("first_delimiter 1…  "));
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(display_width(line), 40);
+}
+
 }  // namespace
 }  // namespace massact

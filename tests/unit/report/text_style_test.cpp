@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "massact/report/numbers.h"
+
 namespace massact {
 namespace {
 
@@ -51,6 +53,24 @@ TEST(TextStyle, WrapsAtSpaces) {
   const TextStyle narrow{.width = 9, .utf8 = false, .colour = false};
   EXPECT_EQ(wrap("one two three", narrow), "one two\nthree");
   EXPECT_EQ(wrap("a verylongpath/file b", narrow), "a\nverylongp\nath/file\nb");
+}
+
+TEST(TextStyle, NumbersStayWithTheirUnitErrorAndFactor) {
+  const TextStyle narrow{.width = 12, .utf8 = true};
+  EXPECT_EQ(wrap("changed by +1.7 %; more", narrow), "changed by\n+1.7 %; more");
+  EXPECT_EQ(wrap("a value of 36 ± 4.4", narrow), "a value of\n36 ± 4.4");
+  EXPECT_EQ(wrap("it held 12.5 GiB", narrow), "it held\n12.5 GiB");
+  EXPECT_EQ(wrap("one two % six", {.width = 7}), "one two\n% six") << "no number before it";
+}
+
+TEST(Numbers, ErrorsHaveTwoDigitsAndNoExponentWhereTheValueHasNone) {
+  EXPECT_EQ(error_number(157.3), "160");
+  EXPECT_EQ(error_number(99.7), "100");
+  EXPECT_EQ(error_number(12'345), "12,000");
+  EXPECT_EQ(error_number(4.42), "4.4");
+  EXPECT_EQ(error_number(42.4), "42");
+  EXPECT_EQ(error_number(0.000251), "0.00025");
+  EXPECT_EQ(error_number(0), "0");
 }
 
 }  // namespace
