@@ -26,3 +26,25 @@ install(FILES ${PROJECT_BINARY_DIR}/massactConfig.cmake
               ${PROJECT_BINARY_DIR}/massactConfigVersion.cmake
         DESTINATION ${massact_package_dir})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+# Made by the program itself whenever it is linked, so that none of it can fall behind.
+if(NOT CMAKE_CROSSCOMPILING)
+  set(massact_share ${PROJECT_BINARY_DIR}/share)
+  set(massact_made_bash ${CMAKE_INSTALL_DATADIR}/bash-completion/completions/massact)
+  set(massact_made_zsh ${CMAKE_INSTALL_DATADIR}/zsh/site-functions/_massact)
+  set(massact_made_fish ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d/massact.fish)
+  file(MAKE_DIRECTORY ${massact_share})
+  foreach(shell bash zsh fish)
+    list(APPEND massact_make COMMAND massact completion ${shell} > ${massact_share}/massact.${shell})
+    get_filename_component(folder ${massact_made_${shell}} DIRECTORY)
+    get_filename_component(name ${massact_made_${shell}} NAME)
+    install(FILES ${massact_share}/massact.${shell} DESTINATION ${folder} RENAME ${name})
+  endforeach()
+  list(APPEND massact_make COMMAND massact man > ${massact_share}/massact.1)
+  add_custom_command(OUTPUT ${massact_share}/massact.bash ${massact_share}/massact.zsh
+                            ${massact_share}/massact.fish ${massact_share}/massact.1
+                     ${massact_make} DEPENDS massact VERBATIM
+                     COMMENT "Writing shell completions and the manual page")
+  add_custom_target(massact_share ALL DEPENDS ${massact_share}/massact.1)
+  install(FILES ${massact_share}/massact.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+endif()

@@ -104,7 +104,7 @@ INSTANTIATE_TEST_SUITE_P(
             "layers_of_full_name",
             {"trace", kModel, "--site", "blocks.1.attn.hook_q", "--layers", "1", "--out", "x"},
             "--layers"},
-        WrongLine{"shell", {"completion", "fish"}, "bash"}),
+        WrongLine{"shell", {"completion", "tcsh"}, "bash"}),
     [](const auto& line) { return std::string(line.param.name); });
 
 TEST(Usage, CompletionIsAScriptThatItsShellAccepts) {
@@ -118,6 +118,28 @@ TEST(Usage, CompletionIsAScriptThatItsShellAccepts) {
                          "[ \"${COMPREPLY[*]}\" = --rule ] || exit 1\n");
   EXPECT_EQ(std::system(("bash " + script.string()).c_str()), 0);
   EXPECT_THAT(massact({"completion", "zsh"}).out, StartsWith("#compdef massact"));
+}
+
+TEST(Usage, CompletionOfFishNamesEveryFlagWithItsCommand) {
+  const Outcome fish = massact({"completion", "fish"});
+  EXPECT_EQ(fish.status, 0);
+  EXPECT_THAT(fish.out, HasSubstr("-n '__fish_seen_subcommand_from scan' -l seq-len -r -d "));
+  EXPECT_THAT(fish.out, HasSubstr("-n '__fish_seen_subcommand_from scan' -l force -d "));
+}
+
+TEST(Usage, TheManualPageIsWhatManReads) {
+  const Outcome page = massact({"man"});
+  EXPECT_EQ(page.status, 0);
+  EXPECT_THAT(page.out, StartsWith(".TH MASSACT 1"));
+  if (std::system("command -v groff > /dev/null") != 0) GTEST_SKIP() << "no groff to render it";
+  const auto folder = fresh_folder();
+  write_file(folder / "massact.1", page.out);
+  const std::string render = "groff -man -ww -Tascii " + (folder / "massact.1").string() + " > " +
+                             (folder / "text").string() + " 2> " + (folder / "warnings").string();
+  EXPECT_EQ(std::system(render.c_str()), 0);
+  EXPECT_THAT(read_file(folder / "warnings"), IsEmpty());
+  EXPECT_THAT(read_file(folder / "text"), HasSubstr("Tokens per sequence, BOS included"));
+  EXPECT_THAT(read_file(folder / "text"), HasSubstr("massact scan models/mini-llama"));
 }
 
 TEST(Usage, AFullStdoutIsAnError) {

@@ -131,6 +131,7 @@ std::unique_ptr<CLI::App> make_app(Action& action, const TextStyle& style) {
   add_bench(*app, action);
   add_families(*app, action);
   add_completion(*app, action);
+  add_man(*app, action);
   add_version_flags(*app);
   for (CLI::App* command : app->get_subcommands([](CLI::App*) { return true; })) {
     refuse_empty_values(*command);

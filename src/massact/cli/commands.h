@@ -20,5 +20,6 @@ void add_report(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_families(CLI::App& app, Action& action);
 void add_completion(CLI::App& app, Action& action);
+void add_man(CLI::App& app, Action& action);
 
 }  // namespace massact

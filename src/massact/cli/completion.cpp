@@ -1,5 +1,5 @@
-// `massact completion bash|zsh`: a script made from the very table that parses the command line,
-// so it cannot fall behind it.
+// `massact completion bash|zsh|fish`: a script made from the very table that parses the command
+// line, so it cannot fall behind it.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -86,9 +86,43 @@ _massact() {{
   case $command in
 {}  esac
 }}
-compdef _massact massact
+# From a folder of $fpath this whole file is the function; else it only defines it.
+if [ "${{funcstack[1]}}" = _massact ]; then _massact "$@"; else compdef _massact massact; fi
 )",
       commands, cases);
+}
+
+std::string quoted_for_fish(const std::string& text) {
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'' || c == '\\') out += '\\';
+    out += c == '\n' ? ' ' : c;
+  }
+  return out + "'";
+}
+
+std::string fish_script(const CLI::App& app) {
+  std::string out =
+      "# massact completion for fish: massact completion fish > "
+      "~/.config/fish/completions/massact.fish\n";
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    out += fmt::format("complete -c massact -n __fish_use_subcommand -f -a {} -d {}\n",
+                       command->get_name(), quoted_for_fish(command->get_description()));
+    for (const CLI::Option* option : command->get_options()) {
+      for (const std::string& name : option->get_lnames()) {
+        out += fmt::format(
+            "complete -c massact -n '__fish_seen_subcommand_from {}' -l {}{} -d {}\n",
+            command->get_name(), name, option->get_items_expected_max() > 0 ? " -r" : "",
+            quoted_for_fish(option->get_description()));
+      }
+    }
+  }
+  return out;
+}
+
+std::string script_of(const std::string& shell, const CLI::App& app) {
+  if (shell == "bash") return bash_script(app);
+  return shell == "zsh" ? zsh_script(app) : fish_script(app);
 }
 
 }  // namespace
@@ -96,15 +130,15 @@ compdef _massact massact
 void add_completion(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("completion", "Print a shell's completion script");
   auto shell = std::make_shared<std::string>();
-  command->add_option("SHELL", *shell, "bash or zsh")
+  command->add_option("SHELL", *shell, "bash, zsh or fish")
       ->required()
-      ->check(CLI::IsMember({"bash", "zsh"}));
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
   command->footer(
       "\nExamples:\n  source <(massact completion bash)\n"
-      "  massact completion zsh > ~/.zfunc/_massact");
-  command->callback([&app, &action, shell] {
-    action = [&app, shell] { print(*shell == "bash" ? bash_script(app) : zsh_script(app)); };
-  });
+      "  massact completion zsh > ~/.zfunc/_massact\n"
+      "  massact completion fish > ~/.config/fish/completions/massact.fish");
+  command->callback(
+      [&app, &action, shell] { action = [&app, shell] { print(script_of(*shell, app)); }; });
 }
 
 }  // namespace massact
