@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 
 #include "massact/base/error.h"
 #include "massact/io/quantized_formats.h"
@@ -31,18 +32,20 @@ class BitsAndBytesTensor final : public QuantizedTensor {
     if (state.has("nested_blocksize")) {
       read_nested(files, name, state, blocks);
     } else {
-      absmax_.resize(static_cast<std::size_t>(blocks));
-      read_floats(part_of(*this, files, name + ".absmax", DType::f32, {blocks}), 0, blocks,
-                  absmax_.data());
+      absmax_ = part_of(*this, files, name + ".absmax", DType::f32, {blocks});
     }
   }
 
   void read_row(std::int64_t row, float* out) const override {
     const std::int64_t columns = info.shape[1], first = row * columns;
-    for (std::int64_t i = first; i < first + columns; ++i) {
-      const auto pair = std::to_integer<std::size_t>(codes_[i / 2]);
-      const std::size_t code = i % 2 == 0 ? pair >> 4 : pair & 15;  // the high half first
-      *out++ = map_[code] * absmax_[static_cast<std::size_t>(i / block_)];
+    for (std::int64_t i = first; i < first + columns;) {
+      const std::int64_t end = std::min((i / block_ + 1) * block_, first + columns);
+      const float largest = absmax(i / block_);
+      for (; i < end; ++i) {
+        const auto pair = std::to_integer<std::size_t>(codes_[i / 2]);
+        const std::size_t code = i % 2 == 0 ? pair >> 4 : pair & 15;  // the high half first
+        *out++ = map_[code] * largest;
+      }
     }
   }
 
@@ -67,27 +70,43 @@ class BitsAndBytesTensor final : public QuantizedTensor {
 
   void read_nested(const WeightSource& files, const std::string& name, const JsonObject& state,
                    std::int64_t blocks) {
-    const std::int64_t nested = positive(state, "nested_blocksize");
-    const auto offset = state.get<float>("nested_offset");
-    const std::int64_t groups = (blocks + nested - 1) / nested;
-    const TensorView codes = part_of(*this, files, name + ".absmax", DType::u8, {blocks});
-    std::array<float, 256> map{};
+    Nested nested;
+    nested.block = positive(state, "nested_blocksize");
+    nested.offset = state.get<float>("nested_offset");
+    const std::int64_t groups = (blocks + nested.block - 1) / nested.block;
+    absmax_ = part_of(*this, files, name + ".absmax", DType::u8, {blocks});
     read_floats(part_of(*this, files, name + ".nested_quant_map", DType::f32, {256}), 0, 256,
-                map.data());
-    std::vector<float> scales(static_cast<std::size_t>(groups));
-    read_floats(part_of(*this, files, name + ".nested_absmax", DType::f32, {groups}), 0, groups,
-                scales.data());
-    for (std::int64_t b = 0; b < blocks; ++b) {
-      absmax_.push_back(map[std::to_integer<std::size_t>(codes.data[b])] *
-                            scales[static_cast<std::size_t>(b / nested)] +
-                        offset);
-    }
+                nested.map.data());
+    nested.absmax = part_of(*this, files, name + ".nested_absmax", DType::f32, {groups});
+    nested_ = nested;
   }
+
+  // The largest magnitude of a block. From the file whenever it is needed: all of them are 1/64 of
+  // the weight's elements.
+  float absmax(std::int64_t block) const {
+    float value = 0.0f;
+    if (!nested_) {
+      read_floats(absmax_, block, 1, &value);
+      return value;
+    }
+    read_floats(nested_->absmax, block / nested_->block, 1, &value);
+    return nested_->map[std::to_integer<std::size_t>(absmax_.data[block])] * value +
+           nested_->offset;
+  }
+
+  // How the largest magnitudes are quantised themselves.
+  struct Nested {
+    std::int64_t block = 1;
+    float offset = 0.0f;
+    std::array<float, 256> map{};
+    TensorView absmax;
+  };
 
   std::int64_t block_ = 1;
   const std::byte* codes_ = nullptr;
   std::array<float, 16> map_{};
-  std::vector<float> absmax_;  // one per block: 1/64 of the weight's elements
+  TensorView absmax_;  // one per block; codes of them if nested
+  std::optional<Nested> nested_;
 };
 
 }  // namespace
