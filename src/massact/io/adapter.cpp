@@ -1,5 +1,6 @@
 #include "massact/io/adapter.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
@@ -18,6 +19,7 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kMaxConfigBytes = 1u << 20;
 constexpr std::string_view kPrefix = "base_model.model.";
 constexpr std::int64_t kMaxRank = 1 << 16;
+constexpr std::int64_t kRightValues = 1 << 16;  // of a pair's right matrix, read at a time
 
 // One weight's low-rank change: s · B · A, with A [r, inputs] and B [outputs, r].
 struct LowRank {
@@ -39,7 +41,9 @@ class MergedWeights final : public WeightSource {
         replaced_(std::move(replaced)),
         tensors_(base_->tensors()) {
     for (TensorInfo& tensor : tensors_) {
-      if (changed_.contains(tensor.name)) {
+      if (const auto change = changed_.find(tensor.name); change != changed_.end()) {
+        tensor.bytes +=
+            adapter_->info(change->second.a).bytes + adapter_->info(change->second.b).bytes;
         tensor.type = DType::f32;
         tensor.viewable = false;
         tensor.encoding += " + LoRA";
@@ -95,45 +99,74 @@ class MergedWeights final : public WeightSource {
     }
   }
 
-  // [rows, columns] of a tensor, or of its transpose.
-  std::vector<float> matrix(const std::string& name, bool transposed) const {
-    const Shape& shape = adapter_->info(name).shape;
-    std::vector<float> values(static_cast<std::size_t>(shape.element_count(name)));
-    adapter_->read(name, 0, std::ssize(values), values.data());
-    if (!transposed) return values;
-    std::vector<float> turned(values.size());
-    for (std::int64_t r = 0; r < shape[0]; ++r) {
-      for (std::int64_t c = 0; c < shape[1]; ++c) {
-        turned[static_cast<std::size_t>(c * shape[0] + r)] =
-            values[static_cast<std::size_t>(r * shape[1] + c)];
+  // Rows [first, first + rows) of L [outputs, r], or of it as its transpose is stored.
+  std::vector<float> left_rows(const LowRank& change, std::int64_t first, std::int64_t rows) const {
+    std::vector<float> left(static_cast<std::size_t>(rows * change.rank));
+    if (!change.transposed) {
+      adapter_->read(change.b, first * change.rank, rows * change.rank, left.data());
+      return left;
+    }
+    const std::int64_t all = adapter_->info(change.a).shape[1];
+    std::vector<float> line(static_cast<std::size_t>(rows));
+    for (std::int64_t k = 0; k < change.rank; ++k) {
+      adapter_->read(change.a, k * all + first, rows, line.data());
+      for (std::int64_t r = 0; r < rows; ++r) {
+        left[static_cast<std::size_t>(r * change.rank + k)] = line[static_cast<std::size_t>(r)];
       }
     }
-    return turned;
+    return left;
   }
 
-  // Adds elements [first, first + count) of s · L · R, L [rows, r] and R [r, columns].
+  // Columns [first, first + columns) of R [r, inputs], or of it as its transpose is stored.
+  void right_columns(const LowRank& change, std::int64_t first, std::int64_t columns,
+                     std::vector<float>& right) const {
+    right.resize(static_cast<std::size_t>(change.rank * columns));
+    if (!change.transposed) {
+      const std::int64_t all = adapter_->info(change.a).shape[1];
+      for (std::int64_t k = 0; k < change.rank; ++k) {
+        adapter_->read(change.a, k * all + first, columns, right.data() + k * columns);
+      }
+      return;
+    }
+    std::vector<float> lines(right.size());
+    adapter_->read(change.b, first * change.rank, columns * change.rank, lines.data());
+    for (std::int64_t c = 0; c < columns; ++c) {
+      for (std::int64_t k = 0; k < change.rank; ++k) {
+        right[static_cast<std::size_t>(k * columns + c)] =
+            lines[static_cast<std::size_t>(c * change.rank + k)];
+      }
+    }
+  }
+
+  // Adds elements [first, first + count) of s · L · R, L [rows, r] and R [r, columns], of which
+  // only what these elements need is read: a few columns of R at a time.
   void add(const LowRank& change, std::int64_t columns, std::int64_t first, std::int64_t count,
            float* out) const {
-    const auto left = matrix(change.transposed ? change.a : change.b, change.transposed);
-    const auto right = matrix(change.transposed ? change.b : change.a, change.transposed);
-    std::vector<float> row(static_cast<std::size_t>(columns));
-    while (count > 0) {
-      const std::int64_t at = first / columns, begin = first % columns;
-      const std::int64_t taken = std::min(count, columns - begin);
-      std::fill(row.begin(), row.end(), 0.0f);
-      for (std::int64_t k = 0; k < change.rank; ++k) {
-        const float l = left[static_cast<std::size_t>(at * change.rank + k)];
-        const float* r = right.data() + k * columns;
-        for (std::int64_t c = begin; c < begin + taken; ++c) {
-          row[static_cast<std::size_t>(c)] += l * r[c];
+    if (count == 0) return;
+    const std::int64_t end = first + count;
+    const std::int64_t first_row = first / columns, rows = (end - 1) / columns + 1 - first_row;
+    const std::int64_t first_column = rows == 1 ? first % columns : 0;
+    const std::int64_t end_column = rows == 1 ? first_column + count : columns;
+    const std::int64_t width = std::max<std::int64_t>(1, kRightValues / change.rank);
+    const std::vector<float> left = left_rows(change, first_row, rows);
+    std::vector<float> right, sums(static_cast<std::size_t>(width));
+    for (std::int64_t begin = first_column; begin < end_column; begin += width) {
+      const std::int64_t taken = std::min(width, end_column - begin);
+      right_columns(change, begin, taken, right);
+      for (std::int64_t row = 0; row < rows; ++row) {
+        const std::int64_t start = (first_row + row) * columns + begin;
+        const std::int64_t from = std::max<std::int64_t>(0, first - start);
+        const std::int64_t to = std::min(taken, end - start);
+        std::fill(sums.begin(), sums.end(), 0.0f);
+        for (std::int64_t k = 0; k < change.rank; ++k) {
+          const float l = left[static_cast<std::size_t>(row * change.rank + k)];
+          const float* r = right.data() + k * taken;
+          for (std::int64_t c = from; c < to; ++c) sums[static_cast<std::size_t>(c)] += l * r[c];
+        }
+        for (std::int64_t c = from; c < to; ++c) {
+          out[start + c - first] += change.scale * sums[static_cast<std::size_t>(c)];
         }
       }
-      for (std::int64_t c = 0; c < taken; ++c) {
-        out[c] += change.scale * row[static_cast<std::size_t>(begin + c)];
-      }
-      first += taken;
-      count -= taken;
-      out += taken;
     }
   }
 

@@ -173,6 +173,8 @@ void execute(const Gemm& gemm, const void* x, const std::byte* w, void* y, std::
       {{DNNL_ARG_SRC, xs}, {DNNL_ARG_WEIGHTS, ws}, {DNNL_ARG_DST, ys}, {DNNL_ARG_SCRATCHPAD, pad}});
 }
 
+constexpr std::int64_t kDecodedValues = 1 << 16;  // of weights on their way to int8
+
 class OneDnnMatrix : public PackedMatrix::Impl {
  public:
   OneDnnMatrix(const PackRequest& request, Threads& threads);
@@ -258,11 +260,16 @@ void OneDnnMatrix::pack_slice(const Slice& slice, std::span<const WeightSlice> s
   const std::int64_t count = slice.width * k_;
   std::byte* rows = thread_scratch(static_cast<std::size_t>(count * element_bytes()));
   if (is_int8()) {
-    std::vector<float> floats(static_cast<std::size_t>(k_));
+    // Several rows at a time: an adapter's are decoded together.
+    const std::int64_t step = std::clamp<std::int64_t>(kDecodedValues / k_, 1, slice.width);
+    std::vector<float> floats(static_cast<std::size_t>(step * k_));
     for (std::int64_t o = 0; o < slice.width; ++o) {
-      read_weight_rows(source, slice.first + o, 1, floats.data());
+      const std::int64_t at = o % step;
+      if (at == 0) {
+        read_weight_rows(source, slice.first + o, std::min(step, slice.width - o), floats.data());
+      }
       scales_[static_cast<std::size_t>(slice.first + o)] =
-          quantise(floats.data(), k_, reinterpret_cast<std::int8_t*>(rows) + o * k_);
+          quantise(floats.data() + at * k_, k_, reinterpret_cast<std::int8_t*>(rows) + o * k_);
     }
   } else if (is_bf16()) {
     read_weight_rows(source, slice.first, slice.width, reinterpret_cast<std::uint16_t*>(rows));
