@@ -228,6 +228,35 @@ TEST(Executor, SeveralPassesCountTheEmbeddingBesideTheWorkspace) {
   EXPECT_GE(parts.total, parts.program + parts.workspace + blocks + parts.embedding + parts.hidden);
 }
 
+TEST(Executor, EveryThreadAndStreamAddsWhatItKeeps) {
+  const Model model = open_model(golden_folder() / "models" / "gpt2");
+  const Plan plan(model, std::vector<Plan::Tokens>{{1, 2, 3}});
+  const auto total = [&](const RunOptions& options) { return plan_memory(plan, options).total; };
+  const std::uint64_t one = total({.precision = {}, .threads = 1}),
+                      two = total({.precision = {}, .threads = 2});
+  EXPECT_GT(two, one);
+  EXPECT_EQ(total({.precision = {}, .threads = 3}) - two, two - one);
+  EXPECT_EQ(total({.precision = {}, .threads = 1, .kept = 1000}), one + 1000);
+  // The budget holds three streams and what is kept of them, but not of four.
+  RunToCome run{.plan = plan, .streams = 3, .logits = true, .kept_per_stream = 1 << 20};
+  const auto fits = [&](std::uint64_t budget) {
+    RunToCome more = run;
+    more.streams = 8;
+    return streams_that_fit(more, {.precision = {}, .threads = 1, .memory = budget});
+  };
+  std::uint64_t least = 1;
+  for (std::uint64_t step = std::uint64_t{1} << 40; step > 0; step /= 2) {
+    try {
+      require_memory(std::span(&run, 1), {.precision = {}, .threads = 1, .memory = least + step});
+    } catch (const UsageError&) {
+      least += step;
+    }
+  }
+  EXPECT_EQ(fits(least + 1), 3);
+  EXPECT_EQ(fits(least), 2);
+  EXPECT_EQ(fits(least + (1 << 20)), 3) << "a fourth needs its hidden states as well";
+}
+
 TEST(Executor, ValuesThatAreNotFiniteSayWhere) {
   const Model model = model_of("llama-gqa-tied");
   Plan plan(model, kTexts);

@@ -204,6 +204,12 @@ ImageMeasures image_measures_of(const ImageScores& scores, const ImageScores* or
   return measures;
 }
 
+std::uint64_t image_score_bytes(std::int64_t images) {
+  // Lists grow by doubling: three numbers, and a list of one divergence.
+  constexpr std::size_t kImage = 2 * (3 * sizeof(double) + sizeof(WindowScores)) + 32;
+  return static_cast<std::uint64_t>(images) * kImage;
+}
+
 ImageBoard ImageBoard::attach(Plan& plan, const std::vector<std::int64_t>& labels,
                               const std::shared_ptr<const Classifier>& classifier) {
   const Model& model = plan.model();

@@ -37,6 +37,9 @@ struct ImageMeasures {
 /// `original` null: the scores are the original's own.
 ImageMeasures image_measures_of(const ImageScores& scores, const ImageScores* original);
 
+/// Bytes that an ImageBoard keeps of each stream.
+std::uint64_t image_score_bytes(std::int64_t images);
+
 /// Attached to every stream of a plan; read it after the run. Features are a model's embedding,
 /// else what its classifier reads (model/pooling.h), else the mean of all tokens behind the last
 /// norm.

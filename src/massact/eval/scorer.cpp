@@ -84,6 +84,7 @@ class Scorer final : public Observer {
   void score_targets(const SiteView& view) {
     const Window& scored = window(view);
     auto& log_probs = scores(view).log_probs;
+    if (log_probs.empty()) log_probs.reserve(scored.targets.size());
     for (std::int64_t r = 0; r < view.values.rows; ++r) {
       const std::int64_t target = view.first_position + r - scored.first_row;
       if (target < 0 || target >= std::ssize(scored.targets)) continue;
@@ -101,6 +102,10 @@ class Scorer final : public Observer {
         std::clamp<std::int64_t>(window(view).first_row - view.first_position, 0, view.values.rows);
     WindowScores& out = scores(view);
     const std::size_t before = out.divergences.size();
+    if (before == 0) {
+      const auto all = std::ssize(view.tokens) - window(view).first_row;
+      out.divergences.reserve(static_cast<std::size_t>(std::max<std::int64_t>(all, 0)));
+    }
     out.divergences.resize(before + static_cast<std::size_t>(view.values.rows - skipped));
     threads.parallel_for(view.values.rows - skipped, [&](std::int64_t i, int) {
       const std::int64_t row = skipped + i;
@@ -124,6 +129,18 @@ class Scorer final : public Observer {
 
 double WindowScores::log_likelihood() const {
   return std::accumulate(log_probs.begin(), log_probs.end(), 0.0);
+}
+
+std::uint64_t score_bytes(std::span<const Window> windows, bool compared) {
+  constexpr std::size_t kAllocation = 16;  // of a list, beside its values
+  std::size_t bytes = 0;
+  for (const Window& window : windows) {
+    const auto rows = compared ? std::ssize(window.tokens) - window.first_row : 0;
+    const auto values = std::ssize(window.targets) + std::max<std::ptrdiff_t>(rows, 0);
+    bytes +=
+        sizeof(WindowScores) + 2 * kAllocation + static_cast<std::size_t>(values) * sizeof(double);
+  }
+  return bytes;
 }
 
 ScoreBoard ScoreBoard::attach(Plan& plan, std::shared_ptr<const std::vector<Window>> windows) {

@@ -28,6 +28,9 @@ struct WindowScores {
 /// One stream's scores, by window.
 using StreamScores = std::vector<WindowScores>;
 
+/// Bytes that a ScoreBoard keeps of each stream; `compared`: there are variants.
+std::uint64_t score_bytes(std::span<const Window> windows, bool compared = true);
+
 /// Attached to every stream of a plan; read it after the run.
 class ScoreBoard {
  public:

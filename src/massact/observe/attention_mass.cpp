@@ -185,6 +185,12 @@ void add_bias(const Sequence& s, std::int64_t head, HeadMass& mass) {
 
 }  // namespace
 
+std::uint64_t attention_mass_bytes(const ModelConfig& config) {
+  const std::size_t head =
+      sizeof(HeadMass) + 2 * static_cast<std::size_t>(config.head_size) * sizeof(double);
+  return static_cast<std::uint64_t>(config.layers * config.heads) * head;
+}
+
 void AttentionMass::choose(int block, std::int64_t sequence, std::span<std::uint8_t> positions) {
   for (const std::int64_t position : options_.massive->at(block, sequence)) {
     positions[static_cast<std::size_t>(position)] = 1;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "massact/model/config.h"
 #include "massact/observe/massive_tokens.h"
 #include "massact/observe/position_groups.h"
 #include "massact/run/finding.h"
@@ -59,6 +60,9 @@ struct AttentionMassOptions {
   /// Sequences below it calibrate `HeadMass::constant`; those from it on are kept for evaluation.
   std::int64_t calibration_end = 0;
 };
+
+/// Bytes that AttentionMass keeps of all blocks of a model.
+std::uint64_t attention_mass_bytes(const ModelConfig& config);
 
 /// Attach with Plan::watch_attention to all blocks of interest.
 class AttentionMass final : public AttentionObserver {

@@ -104,13 +104,38 @@ std::int64_t count_strict(ConstFloatMatrix values, const SequenceMagnitudes& seq
 
 // Of a sequence at a layer beside its values: measured, on scans of up to 10,000 images.
 constexpr std::uint64_t kSequenceBytes = 720;
+constexpr double kOctavesAbove = 4.0;  // of a histogram, with values above the usual ones
 
 }  // namespace
 
-std::uint64_t magnitudes_bytes(std::int64_t sequences, std::int64_t layers,
-                               const MagnitudeOptions& options) {
+HiddenStates HiddenStates::of(const Plan& plan, std::int64_t layers, int threads) {
+  HiddenStates watched{.layers = layers,
+                       .sequences = plan.sequence_count(),
+                       .width = plan.model().config().width,
+                       .threads = threads};
+  for (const std::int64_t rows : plan.lengths()) {
+    watched.rows += rows;
+    watched.longest = std::max(watched.longest, rows);
+  }
+  return watched;
+}
+
+std::uint64_t magnitudes_bytes(const HiddenStates& watched, const MagnitudeOptions& options) {
+  const auto layers = static_cast<std::uint64_t>(watched.layers);
+  const auto width = static_cast<std::uint64_t>(watched.width);
+  const auto threads = static_cast<std::uint64_t>(watched.threads);
   const std::uint64_t values = static_cast<std::uint64_t>(options.top_k) * sizeof(Magnitude);
-  return static_cast<std::uint64_t>(sequences * layers) * (values + kSequenceBytes);
+  const std::uint64_t sequences =
+      static_cast<std::uint64_t>(watched.sequences) * layers * (values + kSequenceBytes);
+  // Of n values around 0 the smallest is about the n-th part of the usual.
+  const auto octaves = static_cast<std::uint64_t>(
+      std::log2(static_cast<double>(watched.rows) * static_cast<double>(watched.width) + 1.0) +
+      kOctavesAbove);
+  const std::uint64_t pooled = layers * (octaves * kBinsPerOctave + width) * sizeof(std::uint64_t);
+  const std::uint64_t passes =
+      (1 + threads) * octaves * kBinsPerOctave * sizeof(std::uint32_t) +
+      threads * (3 * width + kQuantiles.size() * kRefineCount) * sizeof(std::uint32_t);
+  return sequences + pooled + passes;
 }
 
 Magnitudes::Magnitudes(MagnitudeOptions options)

@@ -12,6 +12,10 @@
 #include "massact/run/finding.h"
 #include "massact/run/observer.h"
 
+namespace massact {
+class Plan;
+}
+
 namespace massact::observe {
 
 /// One of the largest values of a sequence at a layer.
@@ -71,10 +75,21 @@ struct MagnitudeOptions {
   std::int64_t top_k = 64;  ///< values kept per layer and sequence
 };
 
-/// Bytes that Magnitudes keeps of so many sequences at so many layers, a scan's report of them
-/// included.
-std::uint64_t magnitudes_bytes(std::int64_t sequences, std::int64_t layers,
-                               const MagnitudeOptions& options);
+/// How much there is to watch.
+struct HiddenStates {
+  std::int64_t layers = 0;     ///< watched ones
+  std::int64_t sequences = 0;  ///< as all below, of a whole run
+  std::int64_t rows = 0;       ///< of all sequences
+  std::int64_t longest = 0;    ///< rows of the longest sequence
+  std::int64_t width = 0;
+  int threads = 1;
+
+  /// Of a run with so many threads over the plan's input.
+  static HiddenStates of(const Plan& plan, std::int64_t layers, int threads);
+};
+
+/// Bytes that Magnitudes keeps, a scan's report included.
+std::uint64_t magnitudes_bytes(const HiddenStates& watched, const MagnitudeOptions& options);
 
 /// Watches the residual stream of one stream: `resid_post` of any blocks (layer = block + 1) and
 /// `resid_pre` of block 0 (layer 0). Everything it keeps is exact and independent of thread count

@@ -63,6 +63,19 @@ std::vector<InputTerm> largest_inputs(const std::vector<float>& weights, const f
 
 }  // namespace
 
+std::uint64_t origin_bytes(const ModelConfig& config, std::int64_t targets, std::int64_t rows,
+                           std::int64_t longest) {
+  constexpr std::int64_t kBlocksThatMatter = 4;
+  constexpr auto kFloat = static_cast<std::int64_t>(sizeof(float));
+  constexpr auto kDouble = static_cast<std::int64_t>(sizeof(double));
+  const std::int64_t projected = (config.heads + 2 * config.kv_heads) * config.head_size;
+  const std::int64_t own = 10 * config.width + 3 * config.mlp_size + config.heads * longest;
+  const std::int64_t details = 4 * config.mlp_size * kFloat + config.heads * longest * kDouble;
+  return static_cast<std::uint64_t>(
+      rows * projected * kFloat +
+      targets * (own * kFloat + std::min(config.layers, kBlocksThatMatter) * details));
+}
+
 class Origin::Patterns final : public AttentionObserver {
  public:
   explicit Patterns(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}

@@ -68,6 +68,11 @@ struct OriginStep {
   std::unique_ptr<HeadsDetail> heads_detail;
 };
 
+/// Bytes that Origin keeps of so many targets in texts of so many rows together, the longest of
+/// `longest`. How many writes matter is known afterwards only: counted are those of four blocks.
+std::uint64_t origin_bytes(const ModelConfig& config, std::int64_t targets, std::int64_t rows,
+                           std::int64_t longest);
+
 /// Follows its targets in stream 0, through all blocks.
 class Origin final : public Observer {
  public:

@@ -1,6 +1,15 @@
 #include "massact/observe/routing.h"
 
+#include <algorithm>
+
 namespace massact::observe {
+
+std::uint64_t routing_bytes(const MoeConfig& config, std::int64_t sequences, std::int64_t rows) {
+  constexpr std::int64_t kSequence = 96;  // a map's node with an empty list
+  const auto blocks = std::count(config.blocks.begin(), config.blocks.end(), true);
+  const std::int64_t chosen = config.per_token * static_cast<std::int64_t>(sizeof(std::uint16_t));
+  return static_cast<std::uint64_t>(blocks * (sequences * kSequence + rows * chosen));
+}
 
 void Routing::observe(const SiteView& view, Threads& threads) {
   Chosen& chosen = (*seen_)[view.site.block][view.sequence];

@@ -11,6 +11,9 @@
 
 namespace massact::observe {
 
+/// Bytes that Routing keeps of so many sequences and rows at all blocks with experts.
+std::uint64_t routing_bytes(const MoeConfig& config, std::int64_t sequences, std::int64_t rows);
+
 /// Watches `mlp_router`. Keeps two bytes per chosen expert: 16 bytes per token and layer for eight
 /// experts per token. Copies share what was seen.
 class Routing final : public Observer {

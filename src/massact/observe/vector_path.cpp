@@ -53,6 +53,17 @@ double PathPoint::variance() const {
   return std::max(0.0, 1.0 - mean_energy / (energy / n));
 }
 
+std::uint64_t vector_path_bytes(const ModelConfig& config) {
+  // No input has tokens of more groups: five classes, massive ones and the rest.
+  constexpr std::int64_t kSeenGroups = 7;
+  const std::int64_t values =
+      2 * config.width + (config.heads + 2 * config.kv_heads) * config.head_size;
+  const std::int64_t sums = kSeenGroups * values * static_cast<std::int64_t>(sizeof(double));
+  const std::int64_t points =
+      static_cast<std::int64_t>(kPathSites.size() * sizeof(VectorPath::Groups));
+  return static_cast<std::uint64_t>(config.layers * (sums + points));
+}
+
 // All tokens of C, and of every class some of the others.
 std::vector<VectorPath::Row> VectorPath::rows_of(const SiteView& view) const {
   std::vector<Row> rows;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "massact/model/config.h"
 #include "massact/observe/massive_tokens.h"
 #include "massact/observe/position_groups.h"
 #include "massact/run/finding.h"
@@ -40,6 +41,9 @@ struct VectorPathOptions {
 /// The sites, in order: resid_pre, ln1_out, q, k, v.
 inline constexpr std::array<SiteKind, 5> kPathSites{SiteKind::resid_pre, SiteKind::ln1_out,
                                                     SiteKind::q, SiteKind::k, SiteKind::v};
+
+/// Bytes that VectorPath keeps of all blocks of a model.
+std::uint64_t vector_path_bytes(const ModelConfig& config);
 
 class VectorPath final : public Observer {
  public:

@@ -5,6 +5,7 @@
 #include <map>
 #include <vector>
 
+#include "massact/observe/magnitudes.h"
 #include "massact/run/observer.h"
 
 namespace massact::observe {
@@ -13,6 +14,9 @@ struct WindowOptions {
   std::int64_t sequence = 0;
   std::int64_t positions = 64;  ///< kept at most, from position 0 on
 };
+
+/// Bytes that Window keeps.
+std::uint64_t window_bytes(const HiddenStates& watched, const WindowOptions& options);
 
 /// Keeps rows [0, positions) of the residual stream of one sequence, at `resid_post` of any blocks
 /// (layer = block + 1) and `resid_pre` of block 0 (layer 0). Costs positions * d floats per layer.

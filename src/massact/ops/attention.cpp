@@ -8,6 +8,7 @@
 #include "massact/ops/attention_sums.h"
 #include "massact/ops/cpu/attention_tiles.h"
 #include "massact/ops/cpu/panels.h"
+#include "massact/ops/thread_memory.h"
 #include "massact/ops/window_attention.h"
 
 namespace massact::ops {
@@ -284,6 +285,10 @@ void attention_apply(ConstFloatMatrix pattern, ConstFloatMatrix v, const Attenti
       cpu::add_scaled_row(v.row(j) + kv_head * c, p[slots + j], c, z.row(r));
     }
   }
+}
+
+std::uint64_t attention_thread_bytes(std::int64_t head_size) {
+  return cpu::tile_memory_bytes(head_size);
 }
 
 }  // namespace massact::ops

@@ -5,8 +5,16 @@
 #include "massact/ops/cpu/features.h"
 #include "massact/ops/cpu/packed_matrix.h"
 #include "massact/ops/cpu/panels.h"
+#include "massact/ops/thread_memory.h"
 
 namespace massact::ops {
+namespace {
+
+const cpu::PanelKernel* kernel_for(Precision precision) {
+  return precision == Precision::bf16 ? cpu::panel_kernel() : nullptr;
+}
+
+}  // namespace
 
 bool has_fast_bf16() { return cpu_level() >= CpuLevel::avx512_bf16; }
 
@@ -33,10 +41,19 @@ PackedMatrix PackedMatrix::pack(std::span<const WeightSlice> slices, Precision p
     packed.n_ += slice.out;
   }
   const cpu::PackRequest request = {slices, packed.n_, packed.k_, precision};
-  const cpu::PanelKernel* kernel = precision == Precision::bf16 ? cpu::panel_kernel() : nullptr;
+  const cpu::PanelKernel* kernel = kernel_for(precision);
   packed.impl_ = kernel != nullptr ? cpu::pack_panels(request, *kernel, threads)
                                    : cpu::pack_onednn(request, threads);
   return packed;
+}
+
+std::uint64_t matmul_thread_bytes(std::int64_t n, std::int64_t k, Precision precision,
+                                  bool decoded) {
+  const std::uint64_t bytes = kernel_for(precision) != nullptr
+                                  ? cpu::panel_thread_bytes(n, k)
+                                  : cpu::onednn_thread_bytes(n, k, precision);
+  // A panel of rows in f32.
+  return bytes + (decoded ? static_cast<std::uint64_t>(cpu::kPanel * k) * sizeof(float) : 0);
 }
 
 std::uint64_t PackedMatrix::byte_count() const { return impl_ ? impl_->byte_count() : 0; }

@@ -9,8 +9,8 @@
 #include "massact/base/clock.h"
 #include "massact/base/error.h"
 #include "massact/model/options.h"
-#include "massact/observe/magnitudes.h"
 #include "massact/report/model_hash.h"
+#include "massact/study/scan.h"
 
 namespace massact {
 namespace {
@@ -154,14 +154,19 @@ Inspection inspect(const Model& model, const InspectOptions& options) {
   const std::vector<std::int64_t> lengths(static_cast<std::size_t>(options.sequences),
                                           result.seq_len + config.prefix_rows());
   const ImagesOfOneSize images(config.vision, options.sequences);
-  result.memory = plan_memory(
-      model, {.lengths = lengths,
-              .blocks_run = config.layers,
-              .precision = result.precision,
-              .budget = options.run.memory,
-              .kept = observe::magnitudes_bytes(options.sequences, config.layers + 1, {}),
-              .images = config.is_vision() ? &images : nullptr,
-              .threads = threads.count()});
+  const observe::HiddenStates watched{.layers = config.layers + 1,
+                                      .sequences = options.sequences,
+                                      .rows = options.sequences * lengths.front(),
+                                      .longest = lengths.front(),
+                                      .width = config.width,
+                                      .threads = threads.count()};
+  result.memory = plan_memory(model, {.lengths = lengths,
+                                      .blocks_run = config.layers,
+                                      .precision = result.precision,
+                                      .budget = options.run.memory,
+                                      .kept = scan_bytes(config, watched, ScanOptions{}.top_k),
+                                      .images = config.is_vision() ? &images : nullptr,
+                                      .threads = threads.count()});
   result.arithmetic = arithmetic_of(config, options.sequences, result.seq_len);
   result.operations_per_second = measured_speed(config, result.precision, threads);
   const double reads = result.memory.resident ? 1 : static_cast<double>(result.memory.passes());

@@ -399,7 +399,7 @@ MemoryRequest request_for(const Plan& plan, const std::vector<std::int64_t>& len
           .budget = options.memory,
           .kept = options.kept,
           .images = plan.images(),
-          .threads = options.threads > 0 ? options.threads : available_cpus()};
+          .threads = options.thread_count()};
 }
 
 std::vector<std::int64_t> lengths_with(const Plan& plan, std::int64_t added_tokens) {
@@ -414,7 +414,7 @@ std::uint64_t smallest_memory(const RunToCome& run, const RunOptions& options) {
   request.streams = run.streams;
   request.logits = run.logits;
   request.attention_sums = run.attention;
-  request.kept = run.kept;
+  request.kept = run.kept + static_cast<std::uint64_t>(run.streams) * run.kept_per_stream;
   request.blocks_run = run.plan.model().config().layers;
   return smallest_memory(run.plan.model(), request);
 }

@@ -22,6 +22,8 @@ struct RunOptions {
   int threads = 0;           ///< 0: all CPUs this process may use
   std::uint64_t memory = 0;  ///< budget in bytes; 0: three quarters of the machine's memory
   std::uint64_t kept = 0;    ///< bytes of it that the caller's results take: all sequences'
+
+  int thread_count() const { return threads > 0 ? threads : available_cpus(); }
 };
 
 /// What a run did.
@@ -53,6 +55,7 @@ struct RunToCome {
   bool attention = false;         ///< attention is watched
   std::int64_t added_tokens = 0;  ///< by a stream, at most
   std::uint64_t kept = 0;         ///< as in RunOptions, whose `kept` does not count here
+  std::uint64_t kept_per_stream = 0;  ///< more of it for every stream
 };
 
 /// Throws what `run` would throw for too small a budget, naming one that is enough for all of

@@ -11,6 +11,7 @@
 #include "massact/model/embedding.h"
 #include "massact/model/image_embedding.h"
 #include "massact/model/moe.h"
+#include "massact/ops/thread_memory.h"
 
 namespace massact {
 namespace {
@@ -20,8 +21,12 @@ namespace {
 constexpr std::int64_t kBatchRows = 2048;
 
 // What a run takes beside the plan's items, measured on small models (docs/performance.md).
-constexpr std::uint64_t kProgramBytes = std::uint64_t{26} << 20;
+constexpr std::uint64_t kProgramBytes = std::uint64_t{21} << 20;
 constexpr std::uint64_t kImageReaderBytes = std::uint64_t{8} << 20;
+constexpr std::uint64_t kThreadBytes = std::uint64_t{128} << 10;  // its stack and its allocator's
+
+// Of a text beside its hidden states: ids in the corpus, its windows and its plan, measured.
+constexpr std::uint64_t kTextBytesPerToken = 24, kTextBytesPerSequence = 384;
 
 // Around a row of a mapped table the system maps some pages more: up to a huge page, mostly less.
 constexpr std::uint64_t kMappedPerRow = std::uint64_t{256} << 10;
@@ -81,6 +86,21 @@ std::uint64_t largest_source(const Model& model) {
   return largest;
 }
 
+// What threads keep for themselves. No product is larger than the largest of a block or the
+// unembedding.
+std::uint64_t thread_bytes(const Model& model, const MemoryRequest& request) {
+  const ModelConfig& config = model.config();
+  const std::int64_t heads = config.heads * config.head_size;
+  const std::int64_t k = std::max({config.width, config.mlp_size, config.moe.size, heads});
+  const std::int64_t n = std::max(k, config.logit_count());
+  const auto& tensors = model.weights().source().tensors();
+  const bool decoded = std::any_of(tensors.begin(), tensors.end(),
+                                   [](const TensorInfo& tensor) { return !tensor.viewable; });
+  return static_cast<std::uint64_t>(request.threads) *
+         (kThreadBytes + ops::matmul_thread_bytes(n, k, request.precision, decoded) +
+          ops::attention_thread_bytes(config.head_size));
+}
+
 // What a run needs, however it is divided into passes.
 struct Fit {
   MemoryPlan plan;               // without passes and hidden states
@@ -107,6 +127,7 @@ Fit fit(const Model& model, const MemoryRequest& request) {
   plan.blocks = request.blocks_run > 0 ? plan.block + plan.experts : 0;
   plan.batch_rows = std::min(std::max(kBatchRows, longest), all_rows);
   plan.workspace = Workspace::bytes_for(config, plan.batch_rows);
+  plan.workspace += thread_bytes(model, request);
   if (request.attention_sums) plan.workspace += Workspace::sums_bytes_for(config, plan.batch_rows);
   if (request.logits) {
     plan.unembedding = Unembedding::packed_bytes(config, request.precision);
@@ -129,7 +150,11 @@ Fit fit(const Model& model, const MemoryRequest& request) {
   // Blocks are gone before the unembedding is packed.
   const char* last = config.tied_embeddings ? "embed." : "unembed.";
   fitted.end = request.logits ? plan.unembedding + weights.stored_bytes(last) : 0;
-  plan.program = kProgramBytes + request.kept + (request.images != nullptr ? kImageReaderBytes : 0);
+  plan.program = kProgramBytes + request.kept;
+  plan.program += request.images != nullptr
+                      ? kImageReaderBytes
+                      : static_cast<std::uint64_t>(all_rows) * kTextBytesPerToken +
+                            request.lengths.size() * kTextBytesPerSequence;
   const std::uint64_t held = std::max(plan.blocks + plan.source, fitted.end);
   // The first pass reads the embedding before there is a workspace; later ones have it already.
   fitted.one_pass = plan.program + std::max(plan.embedding, held + plan.workspace);

@@ -21,7 +21,7 @@ struct MemoryPlan {
   std::uint64_t source = 0;     ///< weights as they are stored, while they are being packed
   std::uint64_t embedding = 0;  ///< as it is stored: read before there are blocks
   std::uint64_t hidden = 0;     ///< hidden states of all streams of the largest pass
-  std::uint64_t workspace = 0;  ///< activations inside a block
+  std::uint64_t workspace = 0;  ///< activations inside a block, and what each thread keeps
   std::uint64_t program = 0;    ///< the program itself: libraries, texts, results
   std::uint64_t total = 0;      ///< of the above, at the fullest moment
   std::int64_t batch_rows = 0;  ///< rows computed together, at most
@@ -41,7 +41,7 @@ struct MemoryRequest {
   std::uint64_t budget = 0;             ///< 0: three quarters of the machine's memory
   std::uint64_t kept = 0;               ///< results of all sequences
   const PixelSource* images = nullptr;  ///< if the sequences are images
-  int threads = 1;                      ///< that read images
+  int threads = 1;                      ///< that compute, pack and read images
 };
 
 /// Splits the sequences into passes within the budget. Throws UsageError that names the smallest

@@ -71,6 +71,7 @@ class TextMeter final : public Meter {
   }
   void attach(Plan& plan) override { board_ = eval::ScoreBoard::attach(plan, windows_); }
   void keep_original() override { original_ = board_->of(0); }
+  std::uint64_t stream_bytes() const override { return eval::score_bytes(*windows_); }
   Measures original() const override { return measures_of(set_, original_, nullptr); }
   Measures variant(int stream) const override {
     return measures_of(set_, board_->of(stream), &original_);
@@ -115,7 +116,8 @@ class Ablation {
                                                .logits = true,
                                                .attention = meter_.watches_attention(),
                                                .added_tokens = added_tokens,
-                                               .kept = options_.kept},
+                                               .kept = options_.kept + meter_.stream_bytes(),
+                                               .kept_per_stream = meter_.stream_bytes()},
                                               options_);
     const auto most = static_cast<std::size_t>(std::max<std::int64_t>(fit - 1, 1));
     run_with_original(Forks(forks).first(std::min(most, forks.size())), result);
@@ -130,13 +132,20 @@ class Ablation {
                     most, forks.size(), (forks.size() + most - 1) / most));
   }
 
+  // With what the meter keeps of the plan's streams, and of the original beside them.
+  RunOptions options_for(const Plan& plan) const {
+    RunOptions options = options_;
+    options.kept += (1 + plan.streams().size()) * meter_.stream_bytes();
+    return options;
+  }
+
   void run_with_original(Forks forks, AblateResult& result) {
     Plan plan = meter_.make_plan(model_);
     for (Variant* variant : forks) {
       plan.fork(variant->row.name, std::move(variant->edits), variant->added_tokens);
     }
     meter_.attach(plan);
-    const RunReport report = massact::run(plan, options_, progress_);
+    const RunReport report = massact::run(plan, options_for(plan), progress_);
     if (!result.rows.empty()) {
       result.facts.seconds += report.seconds;
     } else {
@@ -164,7 +173,7 @@ class Ablation {
     int stream = 0;
     if (!variant.edits.empty()) stream = plan.fork(variant.row.name, std::move(variant.edits));
     meter_.attach(plan);
-    massact::run(plan, options_, progress_);
+    massact::run(plan, options_for(plan), progress_);
     VariantRow row = std::move(variant.row);
     for (const Plan::Planned& planned : plan.edits()) row.scalars += planned.values_set;
     row.measures = meter_.variant(stream);
@@ -182,8 +191,12 @@ class Ablation {
 };
 
 // The original and one variant at a time, which is enough (Ablation::run_forks).
-RunToCome evaluation(const Plan& evaluated, const AblateOptions& options) {
-  RunToCome run{.plan = evaluated, .streams = 2, .logits = true};
+RunToCome evaluation(const Plan& evaluated, const Meter& meter, const AblateOptions& options) {
+  RunToCome run{.plan = evaluated,
+                .streams = 2,
+                .logits = true,
+                .kept = options.run.kept + meter.stream_bytes(),
+                .kept_per_stream = meter.stream_bytes()};
   if (!options.plan) return run;
   const auto& variants = options.plan->variants;
   const bool forks = std::any_of(variants.begin(), variants.end(), [](const auto& spec) {
@@ -292,11 +305,11 @@ void ablate(const AblationSubject& subject, const AblateOptions& options, Progre
             AblateResult& result) {
   const ModelConfig& config = subject.model.config();
   const Plan evaluated = subject.meter.make_plan(subject.model);
-  std::vector<RunToCome> runs = {evaluation(evaluated, options)};
+  std::vector<RunToCome> runs = {evaluation(evaluated, subject.meter, options)};
   std::optional<TargetSearch> search;
   if (!options.plan || options.plan->needs_findings()) {
     search = subject.search();
-    runs.push_back(search->run());
+    runs.push_back(search->run(options.run));
   }
   require_memory(runs, options.run);
   result.selector = options.selector;
@@ -311,6 +324,7 @@ void ablate(const AblationSubject& subject, const AblateOptions& options, Progre
     context.means = result.targets->means;
     const auto& notes = result.targets->notes;
     result.warnings.insert(result.warnings.end(), notes.begin(), notes.end());
+    search.reset();  // with what its observers keep
   }
   auto variants = options.plan ? planned_variants(context, rows_of(evaluated), options, config)
                                : automatic_variants(*result.targets, context, evaluated.lengths(),

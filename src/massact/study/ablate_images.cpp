@@ -17,6 +17,9 @@ class ImageMeter final : public Meter {
     board_ = eval::ImageBoard::attach(plan, split_.labels, split_.classifier);
   }
   void keep_original() override { original_ = board_->of(0); }
+  std::uint64_t stream_bytes() const override {
+    return eval::image_score_bytes(split_.evaluation->count());
+  }
   Measures original() const override {
     Measures measures;
     measures.images = eval::image_measures_of(original_, nullptr);

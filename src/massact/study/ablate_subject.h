@@ -21,6 +21,8 @@ class Meter {
   virtual void attach(Plan& plan) = 0;
   /// Stream 0 is what all later variants are compared with.
   virtual void keep_original() = 0;
+  /// Bytes that it keeps of each stream, and of the original once more.
+  virtual std::uint64_t stream_bytes() const = 0;
   virtual Measures original() const = 0;
   virtual Measures variant(int stream) const = 0;
 };

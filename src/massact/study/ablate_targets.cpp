@@ -52,9 +52,10 @@ void list_targets(Targets& targets) {
 
 }  // namespace
 
-RunToCome TargetSearch::run() const {
-  const std::int64_t layers = plan.model().config().layers + 1;
-  return {.plan = plan, .kept = observe::magnitudes_bytes(plan.sequence_count(), layers, {})};
+RunToCome TargetSearch::run(const RunOptions& options) const {
+  const auto watched =
+      observe::HiddenStates::of(plan, plan.model().config().layers + 1, options.thread_count());
+  return {.plan = plan, .kept = observe::magnitudes_bytes(watched, {})};
 }
 
 TargetSearch search_texts(const Model& model, const std::vector<Plan::Tokens>& calibration,
@@ -81,7 +82,7 @@ Targets find_targets(TargetSearch& search, const Rule& rule, const RunOptions& o
 
   Targets targets;
   RunOptions run_options = options;
-  run_options.kept = search.run().kept;
+  run_options.kept = search.run(options).kept;
   targets.run = massact::run(plan, run_options, progress);
   FoundScalars scalars = find_scalars(magnitudes, rule, labels);
   require(!scalars.scalars.empty(), plan.model().name(), "expected values to ablate, got none");

@@ -46,7 +46,7 @@ struct TargetSearch {
   std::int64_t calibration = 0;
 
   /// The scan as a run to come.
-  RunToCome run() const;
+  RunToCome run(const RunOptions& options) const;
 };
 
 /// Calibration and evaluation sequences of tokens.

@@ -92,7 +92,12 @@ BenchResult run_bench(const Model& model, const BenchOptions& options, Progress&
   result.model = model.name();
   result.layers = config.layers;
   result.tokens = options.tokens * options.sequences;
-  result.run = run(plan, options.run, progress);
+  RunOptions run_options = options.run;
+  if (options.observers) {
+    const auto watched = observe::HiddenStates::of(plan, config.layers, options.run.thread_count());
+    run_options.kept += observe::magnitudes_bytes(watched, {});
+  }
+  result.run = run(plan, run_options, progress);
   result.matmul_flops = matmul_flops_per_token(config) * static_cast<double>(result.tokens);
   result.attention_flops =
       attention_flops(config, options.tokens) * static_cast<double>(options.sequences);

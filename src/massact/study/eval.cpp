@@ -186,7 +186,9 @@ EvalResult run_eval(const Model& model, const MeasureSet& set, const RunOptions&
   const auto windows = std::make_shared<const std::vector<eval::Window>>(set.windows());
   Plan plan(model, eval::sequences_of(*windows));
   const auto board = eval::ScoreBoard::attach(plan, windows);
-  const RunReport report = run(plan, options, progress);
+  RunOptions run_options = options;
+  run_options.kept += eval::score_bytes(*windows, false);
+  const RunReport report = run(plan, run_options, progress);
   EvalResult result;
   result.facts = facts_of(model, report);
   result.texts = set.texts();

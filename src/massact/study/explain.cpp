@@ -8,6 +8,7 @@
 
 #include "massact/base/clock.h"
 #include "massact/base/error.h"
+#include "massact/eval/scorer.h"
 #include "massact/observe/magnitudes.h"
 #include "massact/study/explain_parts.h"
 #include "massact/study/found_scalars.h"
@@ -146,6 +147,15 @@ std::int64_t test_tokens(const Context& context, std::int64_t kept) {
   return std::clamp<std::int64_t>(all / (16 * kept), std::min(kFewestTestTokens, longest), longest);
 }
 
+// What Sweep's observers keep.
+std::uint64_t sweep_bytes(const Context& context) {
+  const ModelConfig& config = context.model.config();
+  const auto watched = observe::HiddenStates::of(context.plan(), config.layers + 1,
+                                                 context.options.run.thread_count());
+  return observe::magnitudes_bytes(watched, {}) + observe::attention_mass_bytes(config) +
+         observe::vector_path_bytes(config);
+}
+
 class Explanation {
  public:
   explicit Explanation(Context context) : context_(std::move(context)) {}
@@ -183,15 +193,19 @@ class Explanation {
   // budget for them must not show after hours.
   void check_memory() const {
     const Plan all = context_.plan();
-    std::vector<RunToCome> runs = {{.plan = all, .attention = true, .kept = kept_bytes()}};
+    // The trace follows a few scalars of a few findings: how many is not known yet.
+    const std::uint64_t traced = trace_bytes(all, 2 * context_.options.traced);
+    std::vector<RunToCome> runs = {
+        {.plan = all, .attention = true, .kept = context_.kept + traced}};
     std::optional<Plan> test;
-    std::vector<Plan::Tokens> kept;
-    for (auto s = context_.calibration_end; s < context_.count(); ++s) {
-      if (context_.images == nullptr) kept.push_back(test_text(context_, s));
-    }
-    if (!kept.empty()) {
-      test.emplace(context_.model, std::move(kept));
-      runs.push_back({.plan = *test, .streams = 3, .logits = true});
+    const std::vector<eval::Window> windows = test_windows(context_);
+    if (!windows.empty()) {
+      test.emplace(context_.model, eval::sequences_of(windows));
+      runs.push_back({.plan = *test,
+                      .streams = 3,
+                      .logits = true,
+                      .kept = context_.kept,
+                      .kept_per_stream = eval::score_bytes(windows)});
     }
     require_memory(runs, context_.options.run);
   }
@@ -206,16 +220,6 @@ class Explanation {
     return result;
   }
 
-  // A sweep keeps what a scan keeps.
-  std::uint64_t kept_bytes() const {
-    return observe::magnitudes_bytes(context_.count(), context_.model.config().layers + 1, {});
-  }
-  RunOptions run_options() const {
-    RunOptions options = context_.options.run;
-    options.kept = kept_bytes();
-    return options;
-  }
-
   void sweep(std::shared_ptr<const observe::MassiveTokens> known) {
     sweep_ = std::make_unique<Sweep>(context_);
     if (known == nullptr) {
@@ -224,7 +228,7 @@ class Explanation {
                                                              context_.options.rule);
     }
     watch_attention(context_, std::move(known), *sweep_);
-    sweep_->report = massact::run(sweep_->plan, run_options(), context_.progress);
+    sweep_->report = massact::run(sweep_->plan, context_.run_options(0), context_.progress);
   }
 
   // One sweep if the rule finds its tokens as it goes. The automatic rule knows them only after all
@@ -235,7 +239,7 @@ class Explanation {
     if (rule.kind == RuleKind::automatic) {
       Plan plan = context_.plan();
       const observe::Magnitudes& magnitudes = watch_magnitudes(plan);
-      massact::run(plan, run_options(), context_.progress);
+      massact::run(plan, context_.run_options(0), context_.progress);
       found = find_scalars(magnitudes, rule, *context_.labels);
     } else {
       sweep(nullptr);
@@ -261,6 +265,7 @@ ExplainResult explain(Context context) {
   if (context.sink_length == 0) {
     context.sink_length = context.images != nullptr ? context.length(0) : kSinkLength;
   }
+  context.kept = sweep_bytes(context);
   return Explanation(std::move(context)).run();
 }
 
@@ -274,6 +279,12 @@ std::int64_t Context::length(std::int64_t sequence) const {
   if (images == nullptr) return std::ssize(sequences[static_cast<std::size_t>(sequence)]);
   const VisionConfig& vision = model.config().vision;
   return vision.leading_tokens() + vision.grid_of(images->height(), images->width()).count();
+}
+
+RunOptions Context::run_options(std::uint64_t more) const {
+  RunOptions run = options.run;
+  run.kept += kept + more;
+  return run;
 }
 
 Plan Context::plan() const {

@@ -89,6 +89,15 @@ class ReplaceChosen final : public Edit {
   std::vector<float> constant_;
 };
 
+// The beginning of a kept sequence.
+Plan::Tokens test_text(const Context& context, std::int64_t sequence) {
+  Plan::Tokens tokens = context.sequences[static_cast<std::size_t>(sequence)];
+  if (std::ssize(tokens) > context.test_tokens) {
+    tokens.resize(static_cast<std::size_t>(context.test_tokens));
+  }
+  return tokens;
+}
+
 // True if a query outside C, in a sequence kept for the test, sees a token of C in this block.
 bool has_queries(const Context& context, int block,
                  const std::map<std::int64_t, std::vector<std::int64_t>>& massive) {
@@ -128,15 +137,6 @@ Constants constants_of(const Context& context, const observe::AttentionMass& mas
   return constants;
 }
 
-std::vector<eval::Window> windows_of(const Context& context) {
-  std::vector<eval::Window> windows;
-  for (auto s = context.calibration_end; s < std::ssize(context.sequences); ++s) {
-    const Plan::Tokens tokens = test_text(context, s);
-    windows.push_back({tokens, 0, {tokens.begin() + 1, tokens.end()}});
-  }
-  return windows;
-}
-
 void fork(const Context& context, const Constants& constants, const observe::TokenLists& massive,
           bool removed, Plan& plan) {
   const auto latest = std::make_shared<Latest>();
@@ -174,12 +174,14 @@ ReplacementVariant variant_of(const eval::ScoreBoard& board, int stream) {
 
 }  // namespace
 
-Plan::Tokens test_text(const Context& context, std::int64_t sequence) {
-  Plan::Tokens tokens = context.sequences[static_cast<std::size_t>(sequence)];
-  if (std::ssize(tokens) > context.test_tokens) {
-    tokens.resize(static_cast<std::size_t>(context.test_tokens));
+std::vector<eval::Window> test_windows(const Context& context) {
+  std::vector<eval::Window> windows;
+  for (auto s = context.calibration_end; s < std::ssize(context.sequences); ++s) {
+    const Plan::Tokens tokens = test_text(context, s);
+    if (tokens.empty()) continue;
+    windows.push_back({tokens, 0, {tokens.begin() + 1, tokens.end()}});
   }
-  return tokens;
+  return windows;
 }
 
 std::optional<Replacement> test_constant(const Context& context, const observe::AttentionMass& mass,
@@ -209,12 +211,13 @@ std::optional<Replacement> test_constant(const Context& context, const observe::
         "and in those kept for the test");
     return std::nullopt;
   }
-  const auto windows = std::make_shared<const std::vector<eval::Window>>(windows_of(context));
+  const auto windows = std::make_shared<const std::vector<eval::Window>>(test_windows(context));
   Plan plan(context.model, eval::sequences_of(*windows));
   fork(context, constants, massive, false, plan);
   fork(context, constants, massive, true, plan);
   const auto board = eval::ScoreBoard::attach(plan, windows);
-  run(plan, context.options.run, context.progress);
+  run(plan, context.run_options(plan.streams().size() * eval::score_bytes(*windows)),
+      context.progress);
 
   Replacement result;
   result.calibration_sequences = context.calibration_end;

@@ -309,6 +309,15 @@ class FindingTrace {
 
 }  // namespace
 
+std::uint64_t trace_bytes(const Plan& plan, std::int64_t targets) {
+  std::int64_t rows = 0, longest = 0;
+  for (const std::int64_t length : plan.lengths()) {
+    rows += length;
+    longest = std::max(longest, length);
+  }
+  return observe::origin_bytes(plan.model().config(), targets, rows, longest);
+}
+
 std::vector<ExplainFinding> trace_findings(const Context& context,
                                            std::vector<ExplainFinding> findings) {
   TraceTexts texts(context);
@@ -341,8 +350,9 @@ std::vector<ExplainFinding> trace_findings(const Context& context,
   }
   if (targets.empty()) return findings;
   Plan plan = texts.plan();
+  const std::uint64_t kept = trace_bytes(plan, std::ssize(targets));
   const observe::Origin& origin = observe::Origin::attach(plan, std::move(targets));
-  run(plan, context.options.run, context.progress);
+  run(plan, context.run_options(kept), context.progress);
   for (std::size_t i = 0; i < findings.size(); ++i) {
     if (!of_finding[i].empty()) FindingTrace(context, origin, of_finding[i], findings[i]).fill();
   }

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "massact/base/error.h"
+#include "massact/eval/image_board.h"
 #include "massact/study/ablate_subject.h"
 #include "massact/study/image_labels.h"
 #include "massact/study/test_time_parts.h"
@@ -234,10 +235,15 @@ void measure_means(const Model& model, const ImageSplit& split, const ImageLabel
 // Too small a budget for what comes after the means must not show after them.
 void check_memory(const Model& model, const ImageSplit& split, const RegistersOptions& options) {
   const Plan calibration(model, split.calibration), evaluation(model, split.evaluation);
+  const std::uint64_t scores = eval::image_score_bytes(evaluation.sequence_count());
   require_memory(model.config().vision.registers == 0
                      ? test_time::largest_runs(options.test_time, calibration, evaluation)
                      : std::vector<RunToCome>{{.plan = calibration},
-                                              {.plan = evaluation, .streams = 2, .logits = true}},
+                                              {.plan = evaluation,
+                                               .streams = 2,
+                                               .logits = true,
+                                               .kept = scores,
+                                               .kept_per_stream = scores}},
                  options.run);
 }
 

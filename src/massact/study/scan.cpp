@@ -138,8 +138,9 @@ ScanResult scan_plan(Plan& plan, const PositionLabels& labels, const ScanOptions
     routing = &plan.observe(router_sites(config.moe), observe::Routing(config.moe));
   }
   RunOptions run_options = options.run;
-  run_options.kept =
-      observe::magnitudes_bytes(plan.sequence_count(), std::ssize(sites), {.top_k = options.top_k});
+  run_options.kept = scan_bytes(
+      config, observe::HiddenStates::of(plan, std::ssize(sites), run_options.thread_count()),
+      options.top_k);
   const RunReport report = run(plan, run_options, progress);
 
   ScanResult result;
@@ -174,6 +175,12 @@ ScanFacts scan_facts(const Plan& plan, const RunReport& report) {
   facts.passes = report.memory.passes();
   facts.seconds = report.seconds;
   return facts;
+}
+
+std::uint64_t scan_bytes(const ModelConfig& config, const observe::HiddenStates& watched,
+                         std::int64_t top_k) {
+  return observe::magnitudes_bytes(watched, {.top_k = top_k}) + observe::window_bytes(watched, {}) +
+         observe::routing_bytes(config.moe, watched.sequences, watched.rows);
 }
 
 const FindingSet& ScanResult::best() const {

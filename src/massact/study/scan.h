@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "massact/base/progress.h"
+#include "massact/observe/magnitudes.h"
 #include "massact/run/executor.h"
 #include "massact/run/finding.h"
 #include "massact/study/image_facts.h"
@@ -119,6 +120,10 @@ struct ScanOptions {
   std::size_t largest = 16;    ///< `LayerRow::largest` at most
   std::size_t candidates = 8;  ///< `ScanResult::candidates` at most
 };
+
+/// Bytes that a scan keeps of what it watches.
+std::uint64_t scan_bytes(const ModelConfig& config, const observe::HiddenStates& watched,
+                         std::int64_t top_k);
 
 /// Runs the corpus through the model once and finds what is massive. Throws Error for values that
 /// are not finite (naming layer, site and position) and for everything a run can meet.

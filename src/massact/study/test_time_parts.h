@@ -59,6 +59,7 @@ class OutlierMeter final : public Meter {
   bool watches_attention() const override { return !blocks_.empty(); }
   void attach(Plan& plan) override;
   void keep_original() override { images_->keep_original(); }
+  std::uint64_t stream_bytes() const override { return images_->stream_bytes(); }
   Measures original() const override { return images_->original(); }
   Measures variant(int stream) const override { return images_->variant(stream); }
 

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "massact/base/error.h"
+#include "massact/eval/image_board.h"
 #include "massact/observe/weight_lines.h"
 #include "massact/run/executor.h"
 #include "massact/study/test_time_parts.h"
@@ -90,12 +91,15 @@ void run_trials(const Context& context, Site site,
 
 std::vector<RunToCome> largest_runs(const TestTimeOptions& options, const Plan& calibration,
                                     const Plan& evaluation) {
+  const std::uint64_t scores = eval::image_score_bytes(evaluation.sequence_count());
   return {{.plan = calibration, .streams = 2, .added_tokens = options.tokens},
           {.plan = evaluation,
            .streams = 2,
            .logits = true,
            .attention = options.last_layer < evaluation.model().config().layers,
-           .added_tokens = options.tokens}};
+           .added_tokens = options.tokens,
+           .kept = scores,
+           .kept_per_stream = scores}};
 }
 
 std::vector<std::vector<std::int64_t>> find_outliers(const Context& context,

@@ -452,6 +452,15 @@ void Attention::check_closure(const Tile& tile, const PackedSequence& s, ScoreMo
 
 }  // namespace
 
+// TileMemory, with the longest rows and the largest blocks that kernels have.
+std::uint64_t tile_memory_bytes(std::int64_t head_size) {
+  constexpr std::int64_t kMostBlockRows = 32;
+  const std::int64_t floats =
+      2 * kQueryTile * divide_up(head_size, kMostBlockRows) * kMostBlockRows +
+      kMostBlockRows * kKeyTile;
+  return static_cast<std::uint64_t>(floats) * sizeof(float);
+}
+
 void tiled_attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
                      std::span<const RowRange> sequences, const AttentionOptions& options,
                      const AttentionKernel& kernel, FloatMatrix z, AttentionSums* sums,

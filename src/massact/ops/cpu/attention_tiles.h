@@ -14,4 +14,7 @@ void tiled_attention(ConstFloatMatrix q, ConstFloatMatrix k, ConstFloatMatrix v,
                      const AttentionKernel& kernel, FloatMatrix z, AttentionSums* sums,
                      Threads& threads);
 
+/// Bytes that a thread keeps between calls.
+std::uint64_t tile_memory_bytes(std::int64_t head_size);
+
 }  // namespace massact::ops::cpu

@@ -173,6 +173,14 @@ void execute(const Gemm& gemm, const void* x, const std::byte* w, void* y, std::
       {{DNNL_ARG_SRC, xs}, {DNNL_ARG_WEIGHTS, ws}, {DNNL_ARG_DST, ys}, {DNNL_ARG_SCRATCHPAD, pad}});
 }
 
+// A slice of weights and a tile of x share the L2 cache.
+std::int64_t slice_width(std::int64_t row_bytes) {
+  return std::clamp<std::int64_t>((768 << 10) / row_bytes / 64 * 64, 64, 1024);
+}
+std::int64_t tile_rows(std::int64_t row_bytes) {
+  return std::clamp<std::int64_t>((512 << 10) / row_bytes / 32 * 32, 64, 256);
+}
+
 constexpr std::int64_t kDecodedValues = 1 << 16;  // of weights on their way to int8
 
 class OneDnnMatrix : public PackedMatrix::Impl {
@@ -231,11 +239,9 @@ OneDnnMatrix::OneDnnMatrix(const PackRequest& request, Threads& threads)
       k_(request.k),
       precision_(request.precision),
       type_(storage_type(request.precision)) {
-  // A slice of weights and a tile of x share the L2 cache.
   const std::int64_t row_bytes = k_ * element_bytes();
-  constexpr std::int64_t kSliceBytes = 768 << 10, kTileBytes = 512 << 10;
-  const std::int64_t width = std::clamp<std::int64_t>(kSliceBytes / row_bytes / 64 * 64, 64, 1024);
-  tile_rows_ = std::clamp<std::int64_t>(kTileBytes / row_bytes / 32 * 32, 64, 256);
+  const std::int64_t width = slice_width(row_bytes);
+  tile_rows_ = tile_rows(row_bytes);
 
   tail_step_ = tile_rows_;
 
@@ -421,6 +427,20 @@ void OneDnnMatrix::run_tile(const Gemm& gemm, const Slice& slice, const Tile& ti
 }
 
 }  // namespace
+
+// A slice of weights while it is packed, and the last rows of x, padded to a tile.
+std::uint64_t onednn_thread_bytes(std::int64_t n, std::int64_t k, Precision precision) {
+  const std::int64_t element = precision == Precision::int8   ? 1
+                               : precision == Precision::bf16 ? 2
+                                                              : 4;
+  const std::int64_t rows = std::min(slice_width(k * element), n) + tile_rows(k * element);
+  std::int64_t bytes = rows * k * element;
+  if (precision == Precision::int8) {
+    bytes +=
+        std::max(std::min(kDecodedValues, n * k), k) * static_cast<std::int64_t>(sizeof(float));
+  }
+  return static_cast<std::uint64_t>(bytes);
+}
 
 std::shared_ptr<const PackedMatrix::Impl> pack_onednn(const PackRequest& request,
                                                       Threads& threads) {

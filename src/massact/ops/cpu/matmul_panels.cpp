@@ -210,6 +210,14 @@ void PanelMatrix::multiply_block(const PanelProducts& products, const PackedRows
 
 }  // namespace
 
+// Weights on their way into a panel, rows of x normalised on theirs, and a block of C.
+std::uint64_t panel_thread_bytes(std::int64_t n, std::int64_t k) {
+  const std::int64_t rows = kPanel * k * static_cast<std::int64_t>(sizeof(std::uint16_t));
+  const std::int64_t normed = kPanel * k * static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t c = kBlockM * std::min(kBlockN, round_up(n, kPanel));
+  return static_cast<std::uint64_t>(rows + normed + c * static_cast<std::int64_t>(sizeof(float)));
+}
+
 std::shared_ptr<const PackedMatrix::Impl> pack_panels(const PackRequest& request,
                                                       const PanelKernel& kernel, Threads& threads) {
   return std::make_shared<PanelMatrix>(request, kernel, threads);

@@ -36,9 +36,16 @@ std::shared_ptr<const PackedMatrix::Impl> pack_onednn(const PackRequest& request
 
 class PanelKernel;
 
+/// Bytes that a thread keeps for products with such weights, [n, k] or smaller, and while it packs
+/// them.
+std::uint64_t onednn_thread_bytes(std::int64_t n, std::int64_t k, Precision precision);
+
 /// Our own bf16 matmul, with the products of `kernel`.
 std::shared_ptr<const PackedMatrix::Impl> pack_panels(const PackRequest& request,
                                                       const PanelKernel& kernel, Threads& threads);
+
+/// The same of these.
+std::uint64_t panel_thread_bytes(std::int64_t n, std::int64_t k);
 
 }  // namespace cpu
 }  // namespace massact::ops
