@@ -104,13 +104,16 @@ std::uint64_t memory_of(const Model& model, const Prepared& prepared, std::int64
   const auto lengths = plan.lengths();
   // Scores of all, and the original's once more.
   const auto scores = static_cast<std::int64_t>(eval::score_bytes(prepared.set.windows()));
-  return smallest_memory(model, {.lengths = lengths,
-                                 .streams = streams,
-                                 .logits = true,
-                                 .blocks_run = model.config().layers,
-                                 .precision = ops::Precision::f32,
-                                 .kept = static_cast<std::uint64_t>((1 + streams) * scores),
-                                 .threads = 1});
+  std::int64_t rows = 0;
+  for (const std::int64_t length : lengths) rows += length;
+  return smallest_memory(model,
+                         {.lengths = lengths,
+                          .streams = streams,
+                          .logits = true,
+                          .blocks_run = model.config().layers,
+                          .precision = ops::Precision::f32,
+                          .kept = static_cast<std::uint64_t>((1 + streams) * scores + 16 * rows),
+                          .threads = 1});
 }
 
 TEST(Ablate, VariantsThatDoNotFitTogetherRunInGroupsWithTheSameResult) {

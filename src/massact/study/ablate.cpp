@@ -6,6 +6,7 @@
 #include <set>
 
 #include "massact/base/error.h"
+#include "massact/base/free_memory.h"
 #include "massact/edit/weight_edits.h"
 #include "massact/eval/scorer.h"
 #include "massact/study/ablate_labels.h"
@@ -25,6 +26,14 @@ std::vector<Plan::Tokens> chunks_of(const TokenStream& stream, const PerplexityR
 std::optional<std::int32_t> chunk_bos(const Model& model, const PerplexityRequest& request) {
   if (request.convention == eval::Convention::lm_eval) return std::nullopt;
   return MeasureSet::effective_bos(model, request);
+}
+
+// The ids that labels, edits and the search for targets have for themselves.
+std::uint64_t copied_bytes(const MeasureSet& set) {
+  constexpr std::size_t kCopies = 4;
+  std::size_t tokens = 0;
+  for (const eval::Window& window : set.windows()) tokens += window.tokens.size();
+  return kCopies * tokens * sizeof(std::int32_t);
 }
 
 std::shared_ptr<const PositionLabels> labels_for(const Model& model, const MeasureSet& set,
@@ -292,7 +301,9 @@ AblateResult run_ablate(const Model& model, const MeasureSet& set, const Calibra
     return search_texts(model, split.calibration, eval::sequences_of(set.windows()),
                         options.classes);
   };
-  ablate({model, meter, labels_for(model, set, options), search}, options, progress, result);
+  AblateOptions own = options;
+  own.run.kept += copied_bytes(set);
+  ablate({model, meter, labels_for(model, set, options), search}, own, progress, result);
   return result;
 }
 
@@ -325,6 +336,7 @@ void ablate(const AblationSubject& subject, const AblateOptions& options, Progre
     const auto& notes = result.targets->notes;
     result.warnings.insert(result.warnings.end(), notes.begin(), notes.end());
     search.reset();  // with what its observers keep
+    return_free_memory();
   }
   auto variants = options.plan ? planned_variants(context, rows_of(evaluated), options, config)
                                : automatic_variants(*result.targets, context, evaluated.lengths(),

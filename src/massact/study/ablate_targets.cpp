@@ -55,7 +55,7 @@ void list_targets(Targets& targets) {
 RunToCome TargetSearch::run(const RunOptions& options) const {
   const auto watched =
       observe::HiddenStates::of(plan, plan.model().config().layers + 1, options.thread_count());
-  return {.plan = plan, .kept = observe::magnitudes_bytes(watched, {})};
+  return {.plan = plan, .kept = options.kept + observe::magnitudes_bytes(watched, {})};
 }
 
 TargetSearch search_texts(const Model& model, const std::vector<Plan::Tokens>& calibration,
