@@ -24,7 +24,7 @@ class ScalarEdit final : public Edit {
       for (const std::int64_t d : dimensions) {
         require(d < view.values.cols, name_of(view.site), "expected a dimension below {}, got {}",
                 view.values.cols, d);
-        row[d] = change_.apply(row[d], {view.sequence, position, d});
+        row[d] = change_.apply(row[d], {view.site, view.sequence, position, d});
       }
       count += std::ssize(dimensions);
     });
@@ -80,7 +80,7 @@ class Quantise final : public Edit {
       for (const std::int64_t d : dimensions) {
         float& value = view.values(position - first, d);
         const float kept =
-            options_.means ? mean_.apply(value, {view.sequence, position, d}) : value;
+            options_.means ? mean_.apply(value, {view.site, view.sequence, position, d}) : value;
         apart_.emplace_back(Scalar{position - first, d}, kept);
         value = 0.0f;
       }
@@ -130,7 +130,8 @@ Change noise(double sigma, bool relative, std::uint64_t seed) {
       fmt::format("noise {}{}", sigma, relative ? " relative" : ""),
       [=](float value, const Place& place) {
         const std::uint64_t hash =
-            mix(seed, static_cast<std::uint64_t>(place.sequence), place.position, place.dimension);
+            mix(seed, static_cast<std::uint64_t>(place.site.kind), place.site.block, place.sequence,
+                place.position, place.dimension);
         const double scale = relative ? std::abs(static_cast<double>(value)) : 1.0;
         return static_cast<float>(static_cast<double>(value) + sigma * scale * normal_from(hash));
       }};

@@ -14,6 +14,7 @@ namespace massact::edit {
 
 /// Where a scalar is.
 struct Place {
+  Site site;
   std::int64_t sequence = 0;
   std::int64_t position = 0;  ///< as in Scalar
   std::int64_t dimension = 0;
@@ -31,7 +32,7 @@ Change scale(float factor);
 /// Limits the magnitude: max(-limit, min(limit, value)).
 Change clamp(float limit);
 /// Adds a normal random number of deviation sigma (`relative`: sigma · |value|), a function of seed
-/// and place alone.
+/// and place alone: another one at every site, block, sequence, position and dimension.
 Change noise(double sigma, bool relative, std::uint64_t seed);
 
 /// Signed means by (position class, dimension): what a massive activation is on average.

@@ -95,12 +95,36 @@ TEST(Edits, NoiseIsAFunctionOfSeedAndPlace) {
   double sum = 0.0, squares = 0.0;
   constexpr int kCount = 20000;
   for (int i = 0; i < kCount; ++i) {
-    const auto x = static_cast<double>(change.apply(0.0f, {0, i, 0}));
+    const auto x = static_cast<double>(change.apply(0.0f, {{}, 0, i, 0}));
     sum += x;
     squares += x * x;
   }
   EXPECT_NEAR(sum / kCount, 0.0, 0.02);
   EXPECT_NEAR(std::sqrt(squares / kCount), 0.5, 0.02);
+}
+
+TEST(Edits, NoiseDiffersAtEverySite) {
+  const Change change = noise(1.0, false, 3);
+  std::set<float> values;
+  for (const Site site : {Site{SiteKind::resid_post, 0}, Site{SiteKind::resid_post, 1},
+                          Site{SiteKind::mlp_out, 0}, Site{SiteKind::embed, -1}}) {
+    values.insert(change.apply(0.0f, {site, 0, 2, 5}));
+    EXPECT_EQ(change.apply(0.0f, {site, 0, 2, 5}), change.apply(0.0f, {site, 0, 2, 5}));
+  }
+  EXPECT_EQ(values.size(), 4u);
+}
+
+TEST(Edits, NoiseOfASequenceDoesNotDependOnItsPieces) {
+  Sample whole, pieces;
+  const auto everywhere = std::shared_ptr<const Selector>(by_position({}, {}, kLabels, 0));
+  edit_scalars(everywhere, noise(0.5, true, 1), 0)->apply(whole.view);
+  for (std::int64_t row = 0; row < 4; ++row) {
+    SiteView piece = pieces.view;
+    piece.first_position = row;
+    piece.values = pieces.view.values.slice_rows(row, 1);
+    edit_scalars(everywhere, noise(0.5, true, 1), 0)->apply(piece);
+  }
+  EXPECT_EQ(whole.values, pieces.values);
 }
 
 TEST(Selectors, ControlsTakeOtherDimensionsOfTheSameTokens) {
