@@ -9,7 +9,8 @@
 
 namespace massact::edit {
 
-/// Changes one weight tensor, named canonically ("blocks.1.mlp.W_out") as it lies in the file.
+/// Changes one weight, named canonically ("blocks.1.mlp.W_out"). Rows and columns are those of the
+/// matrix that the weight is for the engine, whatever the file's layout (`WeightPlacement`).
 struct WeightEdit {
   std::string where;  ///< for errors
   std::string weight;
@@ -19,9 +20,13 @@ struct WeightEdit {
   std::int64_t prune_rows = 0;  ///< … or the rows with the largest norms, zeroed
 };
 
-/// The same model with other weights. Files are not touched; the changed tensors are held in memory
-/// in their own type. Throws UsageError for unknown weights, elements outside the tensor, and
-/// contradicting edits of the same element; Error for block-quantised tensors.
+/// Throws UsageError for unknown weights (with near names), elements outside the weight, and
+/// contradicting edits of the same element. Reads no weights but those whose rows are pruned.
+void require_weight_edits(const Model& model, const std::vector<WeightEdit>& edits);
+
+/// The same model with other weights. Files are not touched and nothing is copied: elements change
+/// as they are read (after they are decoded), rounded to the file's type if that is F16 or BF16.
+/// Throws as `require_weight_edits`.
 Model with_weight_edits(const Model& model, const std::vector<WeightEdit>& edits);
 
 }  // namespace massact::edit

@@ -229,7 +229,8 @@ const Tokenizer& Model::tokenizer() const {
 bool Model::has_half_weights() const {
   const TensorInfo* info = weights().source().find(weights().source_name("blocks.0.attn.W_O"));
   if (info == nullptr) return false;
-  return info->viewable ? size_of(info->type) == 2 : !info->encoding.starts_with("F32");
+  if (info->viewable) return size_of(info->type) == 2;
+  return !info->encoding.starts_with("F32") && !info->encoding.starts_with("F64");
 }
 
 Model open_model(const fs::path& path, const OpenOptions& options) {

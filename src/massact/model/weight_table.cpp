@@ -85,10 +85,14 @@ Shape expert_shape(const WeightSpec& spec) {
   return Shape(std::vector<std::int64_t>(extents.begin() + 1, extents.end()));
 }
 
-// A convolution's kernel [out, channels, height, width] as the matrix that it is.
+// The matrix that a tensor is: WeightPlacement says how.
 Shape as_matrix(const Shape& shape, std::string_view name) {
-  if (shape.rank() <= 2) return shape;
-  return {shape[0], shape.element_count(name) / shape[0]};
+  if (shape.rank() == 2) return shape;
+  const std::int64_t count = shape.element_count(name);
+  if (shape.rank() < 2) return {count, 1};
+  const std::int64_t last = shape[shape.rank() - 1];
+  if (shape[0] == 1) return {last == 0 ? 0 : count / last, last};
+  return {shape[0], shape[0] == 0 ? 0 : count / shape[0]};
 }
 
 // A row may be stored as a vector (GGUF leaves such extents out).
@@ -174,39 +178,60 @@ bool BoundWeights::has(std::string_view canonical) const {
   return bindings_.find(canonical) != bindings_.end();
 }
 
+WeightPlacement BoundWeights::placement(std::string_view canonical) const {
+  const auto& [source, spec] = at(canonical);
+  const Shape stored = expert_shape(spec);
+  const Shape shape = as_matrix(stored, source);
+  const bool transposed = spec.layout == WeightLayout::in_out && stored.rank() > 1;
+  WeightPlacement place;
+  place.rows = shape[transposed ? 1 : 0];
+  place.columns = shape[transposed ? 0 : 1];
+  place.row_stride = transposed ? 1 : shape[1];
+  place.column_stride = transposed ? shape[1] : 1;
+  place.first = std::max<std::int64_t>(spec.expert, 0) * shape.element_count(source);
+  place.run_rows = place.rows;
+  if (!spec.part.is_whole()) {
+    place.rows = spec.part.count * spec.part.runs;
+    place.run_rows = spec.part.count;
+    place.first += spec.part.first * place.row_stride;
+    place.run_stride = spec.part.period * place.row_stride;
+  }
+  return place;
+}
+
 BoundWeights::Matrix BoundWeights::matrix(std::string_view canonical) const {
   const Binding& binding = at(canonical);
-  const bool transposed = binding.spec.layout == WeightLayout::in_out;
-  const Shape shape = as_matrix(expert_shape(binding.spec), binding.source);
-  const std::int64_t count = shape.element_count(binding.source);
-  const std::int64_t first = std::max<std::int64_t>(binding.spec.expert, 0) * count;
+  const WeightPlacement place = placement(canonical);
   Matrix matrix;
-  TensorView view{DType::f32, shape, nullptr};
+  ops::WeightSlice slice{.type = DType::f32,
+                         .out = place.run_rows,
+                         .in = place.columns,
+                         .out_stride = place.row_stride,
+                         .in_stride = place.column_stride};
+  std::int64_t begin = 0;  // the tensor's element that `slice.data` shows
   if (source_->info(binding.source).viewable) {
     const TensorView whole = source_->view(binding.source);
-    view.type = whole.type;
-    view.data = whole.data + static_cast<std::size_t>(first) * size_of(whole.type);
-  } else if (transposed) {
+    slice.type = whole.type;
+    slice.data = whole.data;
+  } else if (place.column_stride != 1) {
+    const std::int64_t count = expert_shape(binding.spec).element_count(binding.source);
+    begin = std::max<std::int64_t>(binding.spec.expert, 0) * count;
     matrix.decoded = Buffer<float>(count);
-    source_->read(binding.source, first, count, matrix.decoded.data());
-    view.data = reinterpret_cast<const std::byte*>(matrix.decoded.data());
+    source_->read(binding.source, begin, count, matrix.decoded.data());
+    slice.data = reinterpret_cast<const std::byte*>(matrix.decoded.data());
   }
-  const ops::WeightSlice all = ops::whole(view, transposed);
-  FusedPart part = binding.spec.part;
-  if (part.is_whole()) part = {.first = 0, .count = all.out, .period = 0, .runs = 1};
-  for (std::int64_t run = 0; run < part.runs; ++run) {
-    const std::int64_t begin = (part.first + run * part.period) * all.out_stride;
-    ops::WeightSlice slice = all;
-    slice.out = part.count;
-    if (view.data != nullptr) {
-      slice.data += static_cast<std::size_t>(begin) * size_of(all.type);
+  const std::byte* data = slice.data;
+  for (std::int64_t row = 0; row < place.rows; row += place.run_rows) {
+    const std::int64_t first = place.element(row, 0);
+    if (data != nullptr) {
+      slice.data = data + static_cast<std::size_t>(first - begin) * size_of(slice.type);
     } else {
-      slice.read = [source = source_, name = binding.source, begin = first + begin](
-                       std::int64_t at, std::int64_t n, float* out) {
-        source->read(name, begin + at, n, out);
+      slice.read = [source = source_, name = binding.source, first](std::int64_t at, std::int64_t n,
+                                                                    float* out) {
+        source->read(name, first + at, n, out);
       };
     }
-    matrix.slices.push_back(std::move(slice));
+    matrix.slices.push_back(slice);
   }
   return matrix;
 }

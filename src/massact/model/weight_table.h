@@ -53,6 +53,24 @@ struct IgnoredTensors {
   std::string reason;
 };
 
+/// Where the elements of a weight lie in its source tensor. Every weight is a matrix here, whatever
+/// the file's layout: projections [outputs, inputs]; kernels of convolutions [outputs, all the
+/// rest]; tables [rows, width] (tables of one vector each along leading axes of 1, [1, n, width],
+/// too); vectors [n, 1].
+struct WeightPlacement {
+  std::int64_t rows = 0, columns = 0;
+  std::int64_t first = 0;  ///< element (0, 0)'s number in the tensor, row-major
+  std::int64_t row_stride = 1, column_stride = 1;
+  /// Rows come in runs of this many, `run_stride` elements from one run's begin to the next one's.
+  std::int64_t run_rows = 0, run_stride = 0;
+
+  /// The number of element (row, column) in the tensor.
+  std::int64_t element(std::int64_t row, std::int64_t column) const {
+    return first + row / run_rows * run_stride + row % run_rows * row_stride +
+           column * column_stride;
+  }
+};
+
 struct WeightTable {
   std::vector<WeightSpec> specs;
   std::vector<IgnoredTensors> ignored;
@@ -88,6 +106,9 @@ class BoundWeights {
 
   /// Rows [first, first + count) of a matrix weight in f32, into out [count, columns].
   void rows(std::string_view canonical, std::int64_t first, std::int64_t count, float* out) const;
+
+  /// The matrix that a weight is, and where its elements lie in the source tensor.
+  WeightPlacement placement(std::string_view canonical) const;
 
   /// The source tensor's name.
   std::string source_name(std::string_view canonical) const;

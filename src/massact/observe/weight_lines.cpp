@@ -47,10 +47,6 @@ void WeightLines::clear() {
   matrices_.clear();
 }
 
-bool WeightLines::is_transposed(const std::string& canonical) {
-  return matrix_of(canonical).slices.front().in_stride != 1;
-}
-
 std::vector<float> WeightLines::of_output(const std::string& canonical, std::int64_t output) {
   // Parts of a fused projection lie one after the other along the outputs.
   std::int64_t first_output = 0;

@@ -18,8 +18,6 @@ class WeightLines {
 
   /// The weights [inputs] of one output of a projection ("blocks.3.mlp.W_out").
   std::vector<float> of_output(const std::string& canonical, std::int64_t output);
-  /// True if the file holds the projection as [inputs, outputs].
-  bool is_transposed(const std::string& canonical);
   bool has(const std::string& canonical) const { return model_.weights().has(canonical); }
   /// A vector weight, empty if the model has none.
   std::vector<float> vector(const std::string& canonical) const {

@@ -327,22 +327,15 @@ std::string explain_json_text(const ExplainResult& result, std::string_view mode
 
 std::string explain_plan_text(const ExplainResult& result) {
   Json variants = Json::array();
-  // In the tensor as it lies in the file, rows and columns may be exchanged.
-  const auto element = [](const std::string& weight, std::int64_t row, std::int64_t column,
-                          bool transposed) -> Json {
-    return {{"weight", weight},
-            {"row", transposed ? column : row},
-            {"column", transposed ? row : column}};
-  };
   Json super = Json::array();
   for (const SuperWeight& w : result.super_weights) {
-    if (w.spike) super.push_back(element(w.weight, w.row, w.column, w.transposed));
+    if (w.spike) super.push_back({{"weight", w.weight}, {"row", w.row}, {"column", w.column}});
   }
   if (!super.empty()) variants.push_back({{"name", "super weights"}, {"weights", super}});
   Json rows = Json::array();
   for (const MassiveWeight& w : result.massive_weights) {
     for (const std::string& weight : w.weights) {
-      rows.push_back({{"weight", weight}, {w.transposed ? "column" : "row", w.neuron}});
+      rows.push_back({{"weight", weight}, {"row", w.neuron}});
     }
   }
   if (!rows.empty()) variants.push_back({{"name", "massive weights"}, {"weights", rows}});

@@ -118,7 +118,6 @@ struct SuperWeight {
   double value = 0.0, input = 0.0, output = 0.0;
   bool spike = false;
   std::int64_t input_sequence = 0, input_position = 0, output_sequence = 0, output_position = 0;
-  bool transposed = false;  ///< the file holds [inputs, outputs]
 };
 
 /// A row of the gate and up projections whose neuron writes findings.
@@ -128,7 +127,6 @@ struct MassiveWeight {
   std::vector<std::string> weights;
   double value = 0.0, share = 0.0;
   std::vector<int> findings;
-  bool transposed = false;
 };
 
 struct ExplainPoint {

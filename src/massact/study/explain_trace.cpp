@@ -384,7 +384,6 @@ std::vector<SuperWeight> super_weights_of(const Context& context,
     next.spike = std::abs(next.input) > context.options.spike &&
                  std::abs(next.output) > context.options.spike;
     next.value = lines.of_output(next.weight, next.row)[static_cast<std::size_t>(next.column)];
-    next.transposed = lines.is_transposed(next.weight);
     weights.push_back(std::move(next));
     lines.clear();
   }
@@ -402,12 +401,10 @@ std::vector<MassiveWeight> massive_weights_of(const Context& context,
       if (std::abs(neuron.share) < kMassiveShare) continue;
       MassiveWeight& row = rows[{layer, neuron.neuron}];
       if (row.findings.empty()) {
-        row = {layer, neuron.neuron, {}, neuron.value, neuron.share, {}, false};
+        row = {layer, neuron.neuron, {}, neuron.value, neuron.share, {}};
         for (const char* name : {"W_gate", "W_in"}) {
           const std::string weight = fmt::format("blocks.{}.mlp.{}", layer - 1, name);
-          if (!lines.has(weight)) continue;
-          row.weights.push_back(weight);
-          row.transposed = lines.is_transposed(weight);
+          if (lines.has(weight)) row.weights.push_back(weight);
         }
       }
       if (std::abs(neuron.share) > std::abs(row.share)) row.share = neuron.share;
