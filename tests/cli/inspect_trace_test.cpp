@@ -7,6 +7,7 @@
 
 #include "cli/models.h"
 #include "cli/program.h"
+#include "json_schema.h"
 #include "massact/io/safetensors.h"
 
 namespace massact::testing {
@@ -46,7 +47,30 @@ TEST(Inspect, JsonCountsEveryParameterOnce) {
 
 TEST(Inspect, ListsTensors) {
   const Outcome outcome = massact({"inspect", kPlanted.string(), "--tensors"});
-  EXPECT_THAT(outcome.out, HasSubstr("model.layers.5.mlp.down_proj.weight F32 [32, 48]"));
+  EXPECT_THAT(outcome.out,
+              HasSubstr("model.layers.5.mlp.down_proj.weight F32 [32, 48]\n  blocks.5.mlp.W_out "
+                        "[32, 48]\n"));
+}
+
+TEST(Inspect, NamesTheWeightsThatEditPlansTakeOfEveryTensor) {
+  // The file's projections lie as [inputs, outputs], those of queries, keys and values in one.
+  const fs::path gpt2 = kGolden / "models" / "gpt2";
+  const Outcome text = massact({"inspect", gpt2.string(), "--tensors"});
+  EXPECT_THAT(text.out, HasSubstr("h.0.attn.c_attn.weight F32 [21, 63]\n"
+                                  "  blocks.0.attn.W_K [21, 21], blocks.0.attn.W_Q [21, 21], "
+                                  "blocks.0.attn.W_V [21, 21]\n"));
+  const Outcome outcome = massact({"inspect", gpt2.string(), "--json"});
+  const json inspection = json::parse(outcome.out);
+  EXPECT_EQ(schema_errors(inspection, json::parse(read_file(testing_support::source_folder() /
+                                                            "docs/schema/inspect.schema.json"))),
+            std::vector<std::string>{});
+  for (const json& tensor : inspection["tensors"]) {
+    if (tensor["name"] == "h.0.mlp.c_fc.weight") {
+      EXPECT_EQ(tensor["weights"],
+                json::parse(R"([{"name": "blocks.0.mlp.W_in", "rows": 53, "columns": 21}])"));
+    }
+    if (tensor["name"] == "h.0.attn.bias") EXPECT_EQ(tensor["weights"], json::array());
+  }
 }
 
 TEST(Trace, ValuesAreThoseOfTheOracle) {

@@ -45,7 +45,8 @@ void add_inspect(CLI::App& app, Action& action) {
   flags->model.declare(*command);
   flags->text.declare_size(*command);
   flags->run.declare(*command);
-  command->add_flag("--tensors", flags->tensors, "List every tensor");
+  command->add_flag("--tensors", flags->tensors,
+                    "List every tensor, and the weights that it is in edit plans");
   command->add_flag("--json", flags->json, "Print JSON");
   command->footer(kExamples);
   command->callback([flags, &action] { action = [flags] { inspect_model(*flags); }; });

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include "massact/base/clock.h"
 #include "massact/base/error.h"
@@ -21,14 +20,15 @@ constexpr std::int64_t kProbeRows = 256;
 constexpr std::int64_t kProbeLargestSide = 2048;
 constexpr double kProbeSeconds = 0.05;
 
-std::int64_t parameters_of(const BoundWeights& weights) {
-  std::set<std::string> used;
-  for (const std::string& name : weights.names("")) used.insert(weights.source_name(name));
-  std::int64_t total = 0;
-  for (const TensorInfo& tensor : weights.source().tensors()) {
-    if (used.contains(tensor.name)) total += tensor.shape.element_count(tensor.name);
+void add_weights(const BoundWeights& weights, Inspection& result) {
+  for (const std::string& name : weights.names("")) {
+    const WeightPlacement place = weights.placement(name);
+    result.weights[weights.source_name(name)].push_back({name, place.rows, place.columns});
   }
-  return total;
+  for (const TensorInfo& tensor : result.tensors) {
+    if (!result.weights.contains(tensor.name)) continue;
+    result.parameters += tensor.shape.element_count(tensor.name);
+  }
 }
 
 std::vector<std::string> unusual(const ModelConfig& config) {
@@ -140,7 +140,7 @@ Inspection inspect(const Model& model, const InspectOptions& options) {
   result.config = config;
   result.tensors = model.weights().source().tensors();
   result.file_bytes = model.weights().source().file_bytes();
-  result.parameters = parameters_of(model.weights());
+  add_weights(model.weights(), result);
   result.ignored = model.weights().ignored();
   result.files = model.notes();
   result.unusual = unusual(config);

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -11,6 +13,12 @@
 #include "massact/run/executor.h"
 
 namespace massact {
+
+/// A weight of the engine and the matrix that edit plans address (`WeightPlacement`).
+struct InspectedWeight {
+  std::string name;  ///< canonical: "blocks.1.mlp.W_out"
+  std::int64_t rows = 0, columns = 0;
+};
 
 struct InspectOptions {
   std::int64_t sequences = 32;
@@ -23,6 +31,8 @@ struct Inspection {
   std::string hash;  ///< of `hash_of`
   ModelConfig config;
   std::vector<TensorInfo> tensors;  ///< of the file, sorted by name
+  /// By tensor: what it is for the engine; several of a fused one, none of one that is not used.
+  std::map<std::string, std::vector<InspectedWeight>, std::less<>> weights;
   std::uint64_t file_bytes = 0;
   std::int64_t parameters = 0;                               ///< elements of the tensors in use
   std::vector<std::pair<std::string, std::string>> ignored;  ///< tensors not in use, and why

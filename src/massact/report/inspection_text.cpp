@@ -4,6 +4,7 @@
 #include <map>
 #include <vector>
 
+#include "massact/base/suggest.h"
 #include "massact/base/units.h"
 #include "massact/model/options.h"
 #include "massact/report/inspection.h"
@@ -15,13 +16,15 @@ namespace {
 
 constexpr int kLabelColumns = 13;
 
-std::string field(std::string_view label, std::string_view text, const TextStyle& style) {
+// `text` behind a label; its further lines begin below the first one.
+std::string field(std::string_view label, std::string_view text, const TextStyle& style,
+                  int columns = kLabelColumns) {
   TextStyle inner = style;
-  inner.width = style.width - kLabelColumns;
-  std::string out = pad_right(label, kLabelColumns);
+  inner.width = style.width - columns;
+  std::string out = pad_right(label, columns);
   for (const char c : wrap(text, inner)) {
     out += c;
-    if (c == '\n') out += std::string(kLabelColumns, ' ');
+    if (c == '\n') out += pad_right("", columns);
   }
   return out + '\n';
 }
@@ -117,6 +120,16 @@ std::string cost_text(const Inspection& x, const TextStyle& style) {
   return out;
 }
 
+// "blocks.1.attn.W_Q [32, 32], blocks.1.attn.W_K [16, 32] and 3 more".
+std::string weights_text(const std::vector<InspectedWeight>& weights) {
+  constexpr std::size_t kShown = 6;
+  std::vector<std::string> names;
+  for (const InspectedWeight& weight : weights) {
+    names.push_back(fmt::format("{} [{}, {}]", weight.name, weight.rows, weight.columns));
+  }
+  return list_names(names, kShown);
+}
+
 std::string tensors_text(const Inspection& x, const TextStyle& style) {
   std::string out = "\n";
   for (const TensorInfo& tensor : x.tensors) {
@@ -124,8 +137,21 @@ std::string tensors_text(const Inspection& x, const TextStyle& style) {
                                tensor.shape.to_string()),
                    style.width, style) +
            "\n";
+    const auto weights = x.weights.find(tensor.name);
+    if (weights == x.weights.end()) continue;
+    out += field("", weights_text(weights->second), style, 2);
   }
   return out;
+}
+
+nlohmann::ordered_json weights_json(const Inspection& x, std::string_view tensor) {
+  auto list = nlohmann::ordered_json::array();
+  const auto weights = x.weights.find(tensor);
+  if (weights == x.weights.end()) return list;
+  for (const InspectedWeight& weight : weights->second) {
+    list.push_back({{"name", weight.name}, {"rows", weight.rows}, {"columns", weight.columns}});
+  }
+  return list;
 }
 
 }  // namespace
@@ -145,7 +171,8 @@ nlohmann::ordered_json inspection_to_json(const Inspection& x) {
     tensors.push_back({{"name", tensor.name},
                        {"encoding", tensor.encoding},
                        {"shape", tensor.shape.extents()},
-                       {"bytes", tensor.bytes}});
+                       {"bytes", tensor.bytes},
+                       {"weights", weights_json(x, tensor.name)}});
   }
   Json ignored = Json::array();
   for (const auto& [name, reason] : x.ignored) {
