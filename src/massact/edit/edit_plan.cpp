@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <limits>
 #include <set>
 
 #include "massact/base/error.h"
-#include "massact/edit/move.h"
+#include "massact/run/added_tokens.h"
 #include "massact/text/position_class.h"
 
 namespace massact::edit {
@@ -19,16 +21,18 @@ constexpr std::uint64_t kMaxPlanBytes = 16u << 20;
 struct ActionName {
   std::string_view name;
   Action action;
-  std::string_view amount;  // the field that it needs
+  std::string_view amount;                       // the field that it needs
+  std::array<std::string_view, 3> options = {};  // those that it may have
 };
-constexpr std::array<ActionName, 8> kActions = {{{"zero", Action::zero, ""},
-                                                 {"set", Action::set, "value"},
-                                                 {"scale", Action::scale, "factor"},
-                                                 {"mean", Action::mean, ""},
-                                                 {"clamp", Action::clamp, "limit"},
-                                                 {"noise", Action::noise, "sigma"},
-                                                 {"quantise", Action::quantise, ""},
-                                                 {"move", Action::move, ""}}};
+constexpr std::array<ActionName, 8> kActions = {
+    {{"zero", Action::zero, ""},
+     {"set", Action::set, "value"},
+     {"scale", Action::scale, "factor"},
+     {"mean", Action::mean, ""},
+     {"clamp", Action::clamp, "limit"},
+     {"noise", Action::noise, "sigma", {"relative"}},
+     {"quantise", Action::quantise, "", {"bits", "per", "massive"}},
+     {"move", Action::move, ""}}};
 
 // Fields that nobody reads are mistakes: "dimension" instead of "dimensions" edits everything.
 void require_known_fields(const JsonObject& json, std::initializer_list<std::string_view> known) {
@@ -40,17 +44,49 @@ void require_known_fields(const JsonObject& json, std::initializer_list<std::str
   }
 }
 
+// A field of another action: "factor" of set.
+void require_fields_of(const ActionName& action, const JsonObject& json) {
+  for (const std::string_view field :
+       {"value", "factor", "limit", "sigma", "relative", "bits", "per", "massive"}) {
+    const bool read =
+        field == action.amount ||
+        std::find(action.options.begin(), action.options.end(), field) != action.options.end();
+    if (!read && json.has(field)) {
+      fail_usage(json.where(field), "expected no such field for {}", action.name);
+    }
+  }
+}
+
+// A number that a float holds.
+double number_in(const JsonObject& json, std::string_view field) {
+  const auto number = json.get<double>(field);
+  if (std::abs(number) > static_cast<double>(std::numeric_limits<float>::max())) {
+    fail_usage(json.where(field), "expected a number of at most 32 bits, got {}", number);
+  }
+  return number;
+}
+
+bool has_twice(std::vector<std::int64_t> list) {
+  std::sort(list.begin(), list.end());
+  return std::adjacent_find(list.begin(), list.end()) != list.end();
+}
+
+struct Listed {
+  std::string where;  // "plan.json: variants[0].edits[1]"
+  JsonObject json;
+};
+
 // The objects of an array field.
-std::vector<JsonObject> objects_in(const JsonObject& json, std::string_view field) {
+std::vector<Listed> objects_in(const JsonObject& json, std::string_view field) {
   const nlohmann::json* list = json.find(field);
   if (list == nullptr) return {};
   if (!list->is_array()) {
     fail_usage(json.where(field), "expected an array, got {}", describe_json(*list));
   }
-  std::vector<JsonObject> objects;
+  std::vector<Listed> objects;
   for (std::size_t i = 0; i < list->size(); ++i) {
-    // JsonObject's own name for a field is "where.field".
-    objects.emplace_back((*list)[i], fmt::format("{}[{}]", json.where(field), i));
+    const std::string where = fmt::format("{}[{}]", json.where(field), i);
+    objects.push_back({where, JsonObject((*list)[i], where)});
   }
   return objects;
 }
@@ -65,6 +101,8 @@ std::vector<int> layers_in(const JsonObject& json, const ModelConfig& config) {
   } else {
     layers = {json.get<std::int64_t>("layer")};
   }
+  if (layers.empty()) fail_usage(json.where("layer"), "expected at least one layer, got none");
+  if (has_twice(layers)) fail_usage(json.where("layer"), "expected each layer once");
   for (const std::int64_t layer : layers) {
     if (layer < 0 || layer > config.layers) {
       fail_usage(json.where("layer"), "expected layers from 0 (the embedding) to {}, got {}",
@@ -139,6 +177,9 @@ void read_positions(const JsonObject& json, const ModelConfig& config, EditSpec&
       if (position < 0)
         fail_usage(json.where("positions"), "expected positions from 0, got {}", position);
     }
+    if (has_twice(spec.positions.index)) {
+      fail_usage(json.where("positions"), "expected each position once");
+    }
     return;
   }
   const auto name = json.get<std::string>("positions");
@@ -162,10 +203,10 @@ void read_dimensions(const JsonObject& json, const ModelConfig& config, EditSpec
                  width - 1, name_of(spec.sites.front()), d);
     }
   }
-  std::sort(spec.dimensions.begin(), spec.dimensions.end());
-  if (std::adjacent_find(spec.dimensions.begin(), spec.dimensions.end()) != spec.dimensions.end()) {
+  if (has_twice(spec.dimensions)) {
     fail_usage(json.where("dimensions"), "expected each dimension once");
   }
+  std::sort(spec.dimensions.begin(), spec.dimensions.end());
 }
 
 void read_quantisation(const JsonObject& json, EditSpec& spec) {
@@ -214,7 +255,8 @@ EditSpec read_edit(const JsonObject& json, const std::string& where, const Model
                "expected zero, set, scale, mean, clamp, noise, quantise or move, got '{}'", name);
   }
   spec.action = it->action;
-  if (!it->amount.empty()) spec.amount = json.get<double>(it->amount);
+  require_fields_of(*it, json);
+  if (!it->amount.empty()) spec.amount = number_in(json, it->amount);
   const bool negative = spec.amount < 0.0;
   if (negative && (spec.action == Action::clamp || spec.action == Action::noise)) {
     fail_usage(json.where(it->amount), "expected a number that is not negative, got {}",
@@ -222,17 +264,18 @@ EditSpec read_edit(const JsonObject& json, const std::string& where, const Model
   }
   spec.relative = json.get_or<bool>("relative", false);
   if (spec.action == Action::quantise) read_quantisation(json, spec);
+  if (spec.action == Action::move && spec.positions.position_class == "added") {
+    fail_usage(json.where("positions"), "expected positions to move something from, got added");
+  }
+  require_sites_with_findings(spec);
   return spec;
 }
 
-WeightEdit read_weight_edit(const JsonObject& json, const std::string& where, const Model& model) {
+WeightEdit read_weight_edit(const JsonObject& json, const std::string& where) {
   require_known_fields(json, {"weight", "row", "column", "factor", "prune_rows"});
   WeightEdit edit;
   edit.where = where;
   edit.weight = json.get<std::string>("weight");
-  if (!model.weights().has(edit.weight)) {
-    fail_usage(json.where("weight"), "expected a weight of this model, got '{}'", edit.weight);
-  }
   edit.prune_rows = json.get_or<std::int64_t>("prune_rows", 0);
   const bool has_place = json.has("row") || json.has("column");
   if (json.has("prune_rows") == has_place) {
@@ -248,7 +291,10 @@ WeightEdit read_weight_edit(const JsonObject& json, const std::string& where, co
   };
   read_index("row", edit.row);
   read_index("column", edit.column);
-  if (has_place) edit.factor = json.get_or<double>("factor", 0.0);
+  if (json.has("factor")) {
+    if (!has_place) fail_usage(json.where("factor"), "expected no factor beside prune_rows");
+    edit.factor = number_in(json, "factor");
+  }
   return edit;
 }
 
@@ -265,120 +311,21 @@ void read_added_tokens(const JsonObject& json, const ModelConfig& config, Varian
     fail_usage(json.where("added_tokens"),
                "expected no weight edits in a variant that adds tokens");
   }
+  const std::string absent = no_added_tokens(config);
+  if (variant.added_tokens > 0 && !absent.empty()) {
+    fail_usage(json.where("added_tokens"), "{}", absent);
+  }
   for (const EditSpec& edit : variant.edits) {
     if (edit.action == Action::move && variant.added_tokens == 0) {
       fail_usage(edit.where, "expected `added_tokens` in a variant that moves something to them");
     }
-  }
-}
-
-// What a site's edits need from the scan.
-int residual_layer(const EditSpec& spec, Site site) {
-  if (site.kind != SiteKind::resid_post && site.kind != SiteKind::resid_pre) {
-    fail_usage(spec.where,
-               "expected a site of the residual stream (resid_post) for found scalars and means, "
-               "got {}",
-               name_of(site));
-  }
-  return layer_of(site);
-}
-
-template <typename T>
-std::shared_ptr<const T> at_layer(const std::map<int, std::shared_ptr<const T>>& by_layer,
-                                  const EditSpec& spec, Site site, std::string_view what) {
-  const auto it = by_layer.find(residual_layer(spec, site));
-  require(it != by_layer.end() && it->second != nullptr, spec.where,
-          "expected {} at layer {}, but no scalar meets the rule there", what, layer_of(site));
-  return it->second;
-}
-
-std::shared_ptr<const ScalarLists> with_dimensions(std::shared_ptr<const ScalarLists> all,
-                                                   const std::vector<std::int64_t>& dimensions) {
-  if (dimensions.empty()) return all;
-  ScalarLists kept = *all;
-  for (auto& [sequence, list] : kept) {
-    std::erase_if(list, [&](const Scalar& s) {
-      return !std::binary_search(dimensions.begin(), dimensions.end(), s.dimension);
+    const bool outside = std::any_of(edit.sites.begin(), edit.sites.end(), [](Site site) {
+      return site.block < 0 && site.kind < SiteKind::ln_final_out;
     });
-  }
-  return std::make_shared<const ScalarLists>(std::move(kept));
-}
-
-std::shared_ptr<const Selector> selector_of(const EditSpec& spec, Site site,
-                                            const EditContext& context) {
-  if (!spec.found) {
-    return by_position(spec.positions, spec.dimensions, context.labels, context.prefix_rows);
-  }
-  const auto scalars = at_layer(context.found, spec, site, "found scalars");
-  return by_list("found", with_dimensions(scalars, spec.dimensions), context.prefix_rows);
-}
-
-Change change_of(const EditSpec& spec, Site site, const EditContext& context) {
-  const auto amount = static_cast<float>(spec.amount);
-  switch (spec.action) {
-    case Action::set:
-      return set(amount);
-    case Action::scale:
-      return scale(amount);
-    case Action::mean:
-      return mean(at_layer(context.means, spec, site, "means"), context.labels);
-    case Action::clamp:
-      return clamp(amount);
-    case Action::noise:
-      return noise(spec.amount, spec.relative, context.seed);
-    case Action::zero:
-    case Action::quantise:
-    case Action::move:
-      break;
-  }
-  return zero();
-}
-
-std::unique_ptr<Edit> quantise_of(const EditSpec& spec, Site site, const EditContext& context) {
-  Quantisation options;
-  options.bits = spec.bits;
-  options.per_token = spec.per_token;
-  // A layer without massive scalars has none to keep apart.
-  if (spec.massive != MassiveScalars::in && context.found.contains(residual_layer(spec, site))) {
-    options.apart = by_list("massive scalars", at_layer(context.found, spec, site, "scalars"),
-                            context.prefix_rows);
-    if (spec.massive == MassiveScalars::mean) {
-      options.means = at_layer(context.means, spec, site, "means");
-      options.labels = context.labels;
-    }
-  }
-  return quantise(std::move(options), context.prefix_rows);
-}
-
-struct Chosen {
-  Site site;
-  std::string where;
-  std::shared_ptr<const Selector> selector;
-};
-
-// Two edits of one scalar contradict each other: found by listing what they choose, row by row.
-void require_no_contradiction(const std::vector<Chosen>& chosen,
-                              const std::vector<Plan::Tokens>& sequences,
-                              const ModelConfig& config) {
-  for (std::size_t s = 0; s < sequences.size() && chosen.size() > 1; ++s) {
-    std::map<std::pair<Site, std::int64_t>, std::map<std::int64_t, const Chosen*>> seen;
-    for (const Chosen& edit : chosen) {
-      SiteView view;
-      view.site = edit.site;
-      view.sequence = static_cast<std::int64_t>(s);
-      view.tokens = sequences[s];
-      view.values.rows = std::ssize(sequences[s]);
-      view.values.cols = site_width(edit.site.kind, config);
-      edit.selector->select(view, [&](std::int64_t position, auto dimensions) {
-        auto& row = seen[{edit.site, position}];
-        for (const std::int64_t d : dimensions) {
-          const auto [it, added] = row.emplace(d, &edit);
-          if (added) continue;
-          fail_usage(edit.where,
-                     "contradicts {}: both change dimension {} at position {} of sequence {} at {}",
-                     it->second->where, d, position, s, name_of(edit.site));
-        }
-      });
+    if (variant.added_tokens > 0 && outside) {
+      fail_usage(edit.where,
+                 "expected edits within the blocks in a variant that adds tokens, got {}",
+                 name_of(edit.sites.front()));
     }
   }
 }
@@ -400,19 +347,20 @@ EditPlan EditPlan::parse(const JsonObject& json, const Model& model) {
   }
   EditPlan plan;
   std::set<std::string> names = {"original"};
-  for (const JsonObject& entry : objects_in(json, "variants")) {
+  for (const auto& [where, entry] : objects_in(json, "variants")) {
     require_known_fields(entry, {"name", "added_tokens", "edits", "weights"});
     VariantSpec variant;
     variant.name = entry.get<std::string>("name");
     if (variant.name.empty() || !names.insert(variant.name).second) {
       fail_usage(entry.where("name"), "expected a name of its own, got '{}'", variant.name);
     }
-    for (const JsonObject& edit : objects_in(entry, "edits")) {
-      variant.edits.push_back(read_edit(edit, entry.where("edits"), model.config()));
+    for (const Listed& edit : objects_in(entry, "edits")) {
+      variant.edits.push_back(read_edit(edit.json, edit.where, model.config()));
     }
-    for (const JsonObject& edit : objects_in(entry, "weights")) {
-      variant.weights.push_back(read_weight_edit(edit, entry.where("weights"), model));
+    for (const Listed& edit : objects_in(entry, "weights")) {
+      variant.weights.push_back(read_weight_edit(edit.json, edit.where));
     }
+    require_weight_edits(model, variant.weights);
     read_added_tokens(entry, model.config(), variant);
     if (variant.edits.empty() && variant.weights.empty() && variant.added_tokens == 0) {
       fail_usage(entry.where("edits"), "expected at least one edit, got none");
@@ -429,36 +377,22 @@ EditPlan EditPlan::from_file(const std::filesystem::path& path, const Model& mod
   return parse(JsonObject::from_file(path, kMaxPlanBytes), model);
 }
 
+void require_sites_with_findings(const EditSpec& spec) {
+  if (!spec.needs_findings()) return;
+  for (const Site site : spec.sites) {
+    if (site.kind == SiteKind::resid_post || site.kind == SiteKind::resid_pre) continue;
+    fail_usage(spec.where,
+               "expected a site of the residual stream (resid_post) for found scalars and means, "
+               "got {}",
+               name_of(site));
+  }
+}
+
 bool EditPlan::needs_findings() const {
   return std::any_of(variants.begin(), variants.end(), [](const VariantSpec& variant) {
     return std::any_of(variant.edits.begin(), variant.edits.end(),
                        [](const EditSpec& edit) { return edit.needs_findings(); });
   });
-}
-
-std::vector<SiteEdit> build_edits(const VariantSpec& variant, const EditContext& context,
-                                  const std::vector<Plan::Tokens>& sequences,
-                                  const ModelConfig& config) {
-  std::vector<SiteEdit> edits;
-  std::vector<Chosen> chosen;
-  for (const EditSpec& spec : variant.edits) {
-    for (const Site site : spec.sites) {
-      if (spec.action == Action::quantise) {
-        edits.push_back({site, quantise_of(spec, site, context)});
-        continue;
-      }
-      const auto selector = selector_of(spec, site, context);
-      chosen.push_back({site, spec.where, selector});
-      if (spec.action == Action::move) {
-        edits.push_back({site, move_to_added(selector, strongest_of(config), context.prefix_rows)});
-        continue;
-      }
-      edits.push_back(
-          {site, edit_scalars(selector, change_of(spec, site, context), context.prefix_rows)});
-    }
-  }
-  require_no_contradiction(chosen, sequences, config);
-  return edits;
 }
 
 }  // namespace massact::edit

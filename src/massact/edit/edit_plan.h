@@ -38,6 +38,9 @@ struct EditSpec {
   bool needs_findings() const;
 };
 
+/// Throws UsageError if findings are needed at sites that the rule does not look at.
+void require_sites_with_findings(const EditSpec& spec);
+
 struct VariantSpec {
   std::string name;
   std::int64_t added_tokens = 0;  ///< as in Plan::fork
@@ -49,7 +52,8 @@ struct EditPlan {
   std::vector<VariantSpec> variants;
 
   /// Reads a plan for a model. Throws Error or UsageError naming file and field for unknown sites,
-  /// fields, classes and actions, layers and dimensions beyond the model, and missing amounts.
+  /// fields, classes and actions, layers and dimensions beyond the model, missing amounts, weights
+  /// as `require_weight_edits`, and tokens that this model cannot add.
   static EditPlan parse(const JsonObject& json, const Model& model);
   static EditPlan from_file(const std::filesystem::path& path, const Model& model);
 
@@ -65,8 +69,9 @@ struct EditContext {
   std::uint64_t seed = 0;
 };
 
-/// The variant's edits for a Plan with `sequences`. Throws UsageError if two of them change the
-/// same scalar, Error if one needs findings at a layer that has none.
+/// The variant's edits for a Plan with `sequences` (all rows, without those that it adds). Throws
+/// UsageError if two of them change the same scalar or one matches nothing in any sequence, Error
+/// if one needs findings at a layer that has none or a mean that nothing was averaged for.
 std::vector<SiteEdit> build_edits(const VariantSpec& variant, const EditContext& context,
                                   const std::vector<Plan::Tokens>& sequences,
                                   const ModelConfig& config);
