@@ -293,9 +293,51 @@ TEST(Ablate, WeightsAreEditedInARunOfTheirOwn) {
   EXPECT_THROW(plan_of(model, R"([{"name": "x", "weights": [{"weight": "nothing", "row": 0,
                                    "column": 0}]}])"),
                UsageError);
-  EXPECT_THROW(ablate_by(model, R"([{"name": "x", "weights": [{"weight": "blocks.1.mlp.W_out",
+  EXPECT_THROW(plan_of(model, R"([{"name": "x", "weights": [{"weight": "blocks.1.mlp.W_out",
                                      "row": 32, "column": 0}]}])"),
                UsageError);
+}
+
+TEST(Ablate, ForwardPassesCountWhatEachVariantRuns) {
+  const auto passes = [model = planted()](const std::string& what) {
+    return ablate_by(model, "[{\"name\": \"a\", " + what + "}]").forward_passes;
+  };
+  const std::string weights = R"("weights": [{"weight": "blocks.1.mlp.W_out", "row": 0}])";
+  EXPECT_EQ(passes(R"("edits": [{"layer": 3, "action": "scale", "factor": 2}])"), 1.5);
+  EXPECT_EQ(passes(weights), 2.0);
+  EXPECT_EQ(passes(weights + R"(, "edits": [{"layer": 3, "action": "scale", "factor": 2}])"), 2.5);
+  EXPECT_EQ(passes(R"("edits": [{"site": "ln_final.hook_out", "action": "scale", "factor": 2}])"),
+            1.0);
+  EXPECT_EQ(passes(R"("edits": [{"site": "hook_logits", "action": "scale", "factor": 2}])"), 1.0);
+  EXPECT_EQ(passes(R"("edits": [{"site": "hook_embed", "action": "scale", "factor": 2}])"), 2.0);
+  EXPECT_EQ(passes(R"("edits": [{"site": "hook_logits", "action": "scale", "factor": 2},
+                                {"layer": 3, "action": "scale", "factor": 2}])"),
+            1.5);
+}
+
+TEST(Ablate, NoiseIsTheSameHoweverItRuns) {
+  const Model model = planted();
+  const Prepared prepared = prepare(model);
+  AblateOptions options;
+  options.plan = plan_of(model, R"([
+    {"name": "a", "edits": [{"layer": "all", "action": "noise", "sigma": 0.1, "relative": true},
+                            {"layer": "all", "site": "mlp_out", "action": "noise", "sigma": 0.1}]}])");
+  options.run.precision = ops::Precision::f32;
+  NoProgress progress;
+  const auto likelihood = [&] {
+    return row_of(run_ablate(model, prepared.set, prepared.split, options, progress), "a")
+        .measures.perplexities.front()
+        .log_likelihood;
+  };
+  options.run.threads = 1;
+  const auto one = likelihood();
+  options.run.threads = 2;
+  EXPECT_EQ(likelihood(), one);
+  options.run.memory = memory_of(model, prepared, 2);
+  EXPECT_EQ(likelihood(), one);
+  options.run.memory = 0;
+  options.plan->variants.front().edits.pop_back();
+  EXPECT_NE(likelihood(), one);
 }
 
 // A neuron is silent without its row of the up projection and unheard without its column of the

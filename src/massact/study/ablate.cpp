@@ -9,6 +9,7 @@
 #include "massact/base/free_memory.h"
 #include "massact/edit/weight_edits.h"
 #include "massact/eval/scorer.h"
+#include "massact/run/site_order.h"
 #include "massact/study/ablate_labels.h"
 #include "massact/study/ablate_subject.h"
 #include "massact/study/ablate_variants.h"
@@ -43,18 +44,25 @@ std::shared_ptr<const PositionLabels> labels_for(const Model& model, const Measu
                                              options.classes, model.config().prefix_rows());
 }
 
-// Passes of the original that the run takes: a fork at layer l costs (L − l)/L more.
+// Layers that a fork shares with the stream it forks from: all before its first edited site.
+std::int64_t shared_layers_of(const std::vector<SiteEdit>& edits, std::int64_t layers) {
+  const auto [kind, block] =
+      std::min_element(edits.begin(), edits.end(), [](const SiteEdit& a, const SiteEdit& b) {
+        return site_order(a.site) < site_order(b.site);
+      })->site;
+  if (is_block_site(kind)) return block + (kind == SiteKind::resid_post ? 1 : 0);
+  return kind >= SiteKind::ln_final_out ? layers : 0;
+}
+
+// Passes of the original that the run takes: a fork at layer l costs (L − l)/L more, other weights
+// a whole pass and their fork's share.
 double forward_passes_of(const std::vector<Variant>& variants, std::int64_t layers) {
   double passes = 1.0;
   for (const Variant& variant : variants) {
-    if (variant.added_tokens > 0) passes += 1.0;
+    if (!variant.weights.empty() || variant.added_tokens > 0) passes += 1.0;
     if (variant.edits.empty() || variant.added_tokens > 0) continue;
-    const auto first = std::min_element(
-        variant.edits.begin(), variant.edits.end(),
-        [](const SiteEdit& a, const SiteEdit& b) { return a.site.block < b.site.block; });
-    const bool after = first->site.kind == SiteKind::resid_post;
-    const auto shared = static_cast<double>(std::max(0, first->site.block + (after ? 1 : 0)));
-    passes += 1.0 - shared / static_cast<double>(layers);
+    const std::int64_t own = layers - shared_layers_of(variant.edits, layers);
+    passes += static_cast<double>(own) / static_cast<double>(layers);
   }
   return passes;
 }

@@ -69,8 +69,9 @@ struct AblateResult {
   /// One sentence about all targets, one about each where it was ablated alone.
   std::vector<std::string> verdicts;
   std::vector<std::string> warnings;
-  double forward_passes =
-      0.0;  ///< of the run with variants, in passes of the original: 1 + Σ(L−l)/L
+  /// Of the run with variants, in passes of the original: 1 + Σ(L−l)/L + 1 for every variant with
+  /// other weights.
+  double forward_passes = 0.0;
 };
 
 /// Streams cut into the sequences that calibrate and the streams that are evaluated.
