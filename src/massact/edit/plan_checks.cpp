@@ -41,7 +41,7 @@ class Owners {
     for (std::int64_t first = 0; first < rows; first += rows_) {
       view.first_position = first;
       view.values.rows = std::min(rows_, rows - first);
-      std::fill(owner_.begin(), owner_.end(), -1);
+      std::fill_n(owner_.begin(), view.values.rows * width_, -1);
       for (std::size_t i = 0; i < edits_.size(); ++i) add(static_cast<std::int32_t>(i), view);
     }
   }
@@ -50,8 +50,12 @@ class Owners {
   void add(std::int32_t number, const SiteView& view) {
     const Chosen& edit = *edits_[static_cast<std::size_t>(number)];
     edit.selector->select(view, [&](std::int64_t position, auto dimensions) {
-      std::int32_t* row = owner_.data() + (position - view.first_position) * width_;
+      const std::int64_t r = position - view.first_position;
+      require(r < view.values.rows, edit.where, "expected ids of all rows, the sink's included");
+      std::int32_t* row = owner_.data() + r * width_;
       for (const std::int64_t d : dimensions) {
+        require(d >= 0 && d < width_, edit.where, "expected a dimension below {}, got {}", width_,
+                d);
         if (row[d] >= 0) {
           fail_usage(edit.where,
                      "contradicts {}: both change dimension {} at position {} of sequence {} at {}",
