@@ -69,7 +69,9 @@ TEST(Inspect, NamesTheWeightsThatEditPlansTakeOfEveryTensor) {
       EXPECT_EQ(tensor["weights"],
                 json::parse(R"([{"name": "blocks.0.mlp.W_in", "rows": 53, "columns": 21}])"));
     }
-    if (tensor["name"] == "h.0.attn.bias") EXPECT_EQ(tensor["weights"], json::array());
+    if (tensor["name"] == "h.0.attn.bias") {
+      EXPECT_EQ(tensor["weights"], json::array());
+    }
   }
 }
 

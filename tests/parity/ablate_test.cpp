@@ -333,6 +333,7 @@ TEST(Ablate, NoiseIsTheSameHoweverItRuns) {
   const auto one = likelihood();
   options.run.threads = 2;
   EXPECT_EQ(likelihood(), one);
+  options.run.threads = 1;
   options.run.memory = memory_of(model, prepared, 2);
   EXPECT_EQ(likelihood(), one);
   options.run.memory = 0;

@@ -46,7 +46,8 @@ class TestTime : public testing::TestWithParam<std::string> {
     const edit::VariantSpec& variant = edits.variants.front();
     edit::EditContext context;
     context.labels = std::make_shared<const ImageLabels>(model_.config(), *images_);
-    return plan.fork(variant.name, edit::build_edits(variant, context, {}, model_.config()),
+    return plan.fork(variant.name,
+                     edit::build_edits(variant, context, edit::rows_of(plan), model_.config()),
                      variant.added_tokens);
   }
 

@@ -139,6 +139,15 @@ class Builder {
 
 }  // namespace
 
+std::vector<Plan::Tokens> rows_of(const Plan& plan) {
+  std::vector<Plan::Tokens> rows;
+  for (std::int64_t i = 0; i < plan.sequence_count(); ++i) {
+    const auto tokens = plan.tokens(i);
+    rows.emplace_back(tokens.begin(), tokens.end());
+  }
+  return rows;
+}
+
 std::vector<SiteEdit> build_edits(const VariantSpec& variant, const EditContext& context,
                                   const std::vector<Plan::Tokens>& sequences,
                                   const ModelConfig& config) {

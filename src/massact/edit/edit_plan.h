@@ -69,6 +69,9 @@ struct EditContext {
   std::uint64_t seed = 0;
 };
 
+/// The ids of all rows of a plan's sequences, without those that streams add: `build_edits`'.
+std::vector<Plan::Tokens> rows_of(const Plan& plan);
+
 /// The variant's edits for a Plan with `sequences` (all rows, without those that it adds). Throws
 /// UsageError if two of them change the same scalar or one matches nothing in any sequence, Error
 /// if one needs findings at a layer that has none or a mean that nothing was averaged for.

@@ -63,7 +63,8 @@ struct Perplexity {
 Perplexity perplexity_of(Convention convention, std::span<const WindowScores> scores,
                          const std::optional<TextCounts>& counts);
 
-/// How far a variant's predictions are from the original's, over the scored rows.
+/// How far a variant's predictions are from the original's, over the scored rows and each window's
+/// last one, which predicts no token of the text.
 struct Divergence {
   std::int64_t rows = 0;
   Estimate mean_kl;     ///< KL(original ‖ variant), nats; error over windows

@@ -67,16 +67,6 @@ double forward_passes_of(const std::vector<Variant>& variants, std::int64_t laye
   return passes;
 }
 
-// Every sequence's rows, with the prefix rows that edits will see.
-std::vector<Plan::Tokens> rows_of(const Plan& plan) {
-  std::vector<Plan::Tokens> rows;
-  for (std::int64_t i = 0; i < plan.sequence_count(); ++i) {
-    const auto tokens = plan.tokens(i);
-    rows.emplace_back(tokens.begin(), tokens.end());
-  }
-  return rows;
-}
-
 // Measures windows of texts: perplexity, multiple choice.
 class TextMeter final : public Meter {
  public:
@@ -346,9 +336,10 @@ void ablate(const AblationSubject& subject, const AblateOptions& options, Progre
     search.reset();  // with what its observers keep
     return_free_memory();
   }
-  auto variants = options.plan ? planned_variants(context, rows_of(evaluated), options, config)
-                               : automatic_variants(*result.targets, context, evaluated.lengths(),
-                                                    options, config, result.warnings);
+  auto variants = options.plan
+                      ? planned_variants(context, edit::rows_of(evaluated), options, config)
+                      : automatic_variants(*result.targets, context, evaluated.lengths(), options,
+                                           config, result.warnings);
   run_variants(subject.model, subject.meter, std::move(variants), options.run, progress, result);
   result.verdicts = verdicts_of(result);
 }

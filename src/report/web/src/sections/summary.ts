@@ -73,7 +73,7 @@ const kFacts: Fact[] = [
   ["massive findings", (m) => (m.scan ? String(bestSet(m.scan).findings.filter((f) => f.label === "massive").length) : "–")],
   ["largest |h|", (m) => (m.scan ? number(Math.max(...m.scan.layers.map((row) => row.max_abs))) : "–")],
   ["largest / median, averaged", (m) => (m.scan ? number(steepest(m.scan).max_over_median) : "–")],
-  ["at layer", (m) => (m.scan ? String(steepest(m.scan).layer) : "–")],
+  ["… at layer", (m) => (m.scan ? String(steepest(m.scan).layer) : "–")],
   ["perplexity", (m) => variantPerplexity(m, "original")],
   ["… with them zeroed", (m) => variantPerplexity(m, "zero")],
   ["… set to their mean", (m) => variantPerplexity(m, "mean")],
