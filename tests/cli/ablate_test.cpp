@@ -14,6 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -122,6 +123,16 @@ TEST(AblateCommand, TakesPlansAndRefusesBadOnes) {
   expect_usage_error(ablate({"--plan", plan.string()}), "to 6, got 9");
   expect_usage_error(ablate({"--ppl", "other"}), "hf, lm-eval or llama.cpp");
   expect_usage_error(ablate({"--task", "piqa"}), "NAME=FILE");
+}
+
+// Layers, scalars and KL divergence are not told of variants of weights.
+TEST(AblateCommand, ATableHasNoColumnWithoutAValue) {
+  const fs::path plan = fresh_folder() / "plan.json";
+  write_file(plan, R"({"schema": "massact.edit-plan", "schema_version": 1, "variants": [
+    {"name": "silent", "weights": [{"weight": "blocks.1.mlp.W_in", "row": 13}]}]})");
+  const Outcome outcome = ablate({"--plan", plan.string()});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, ContainsRegex("scored\n\nvariant +ppl hf +change\n"));
 }
 
 TEST(AblateCommand, WarnsOfCalibrationOnTheEvaluationText) {

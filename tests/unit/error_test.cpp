@@ -43,6 +43,8 @@ TEST(Units, ParseAndFormat) {
   EXPECT_EQ(format_seconds(75.3), "1m15s");
   EXPECT_EQ(format_count(1234567), "1,234,567");
   EXPECT_EQ(format_count(999), "999");
+  EXPECT_EQ(counted(1, "window"), "1 window");
+  EXPECT_EQ(counted(1200, "window"), "1,200 windows");
 }
 
 }  // namespace

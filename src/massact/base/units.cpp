@@ -81,4 +81,9 @@ std::string format_count(std::uint64_t count) {
   return digits;
 }
 
+std::string counted(std::int64_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", format_count(static_cast<std::uint64_t>(count)), noun,
+                     count == 1 ? "" : "s");
+}
+
 }  // namespace massact

@@ -22,4 +22,7 @@ std::string format_seconds(double seconds);
 /// 1234567 -> "1,234,567".
 std::string format_count(std::uint64_t count);
 
+/// 1, "window" -> "1 window"; 1200, "window" -> "1,200 windows".
+std::string counted(std::int64_t count, std::string_view noun);
+
 }  // namespace massact

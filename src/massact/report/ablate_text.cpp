@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "massact/base/units.h"
 #include "massact/report/ablate_report.h"
 #include "massact/report/eval_text.h"
 #include "massact/report/image_text.h"
@@ -162,18 +163,26 @@ std::string targets_text(const AblateResult& result, const TextStyle& style) {
 std::string variants_table(const AblateResult& result, const TextStyle& style) {
   std::vector<std::vector<std::string>> rows = {header_of(result)};
   for (const VariantRow& row : result.rows) rows.push_back(cells_of(result, row, style));
+  // Variants of weights have no layer, no scalars and no KL divergence.
+  for (std::size_t column = rows.front().size(); column-- > 0;) {
+    const bool empty = std::all_of(rows.begin() + 1, rows.end(),
+                                   [&](const auto& row) { return row[column].empty(); });
+    if (!empty) continue;
+    for (auto& row : rows) row.erase(row.begin() + static_cast<std::ptrdiff_t>(column));
+  }
   return table_text(rows, style);
 }
 
 std::string ablate_text(const AblateResult& result, const TextStyle& style) {
   std::string out = facts_text(result.facts, style);
-  out +=
-      wrap(fmt::format("calibration: {} {}, {} tokens: {}; evaluation: {}",
-                       result.split.calibration_windows, result.images ? "images" : "windows",
-                       result.split.calibration_tokens, printable(result.split.calibration, style),
-                       printable(result.split.evaluation, style)),
-           style) +
-      "\n";
+  out += wrap(fmt::format(
+                  "calibration: {}, {}: {}; evaluation: {}",
+                  counted(result.split.calibration_windows, result.images ? "image" : "window"),
+                  counted(result.split.calibration_tokens, "token"),
+                  printable(result.split.calibration, style),
+                  printable(result.split.evaluation, style)),
+              style) +
+         "\n";
   if (result.images) {
     out += classifier_text(*result.images, style) + left_out_text(*result.images, style);
   }
@@ -184,7 +193,8 @@ std::string ablate_text(const AblateResult& result, const TextStyle& style) {
                 style) +
            "\n";
   }
-  out += "\n" + targets_text(result, style) + "\n";
+  const std::string targets = targets_text(result, style);
+  out += "\n" + targets + (targets.empty() ? "" : "\n");
   out += variants_table(result, style) + "\n";
   for (const std::string& verdict : result.verdicts) out += wrap(verdict, style) + "\n";
   out += wrap(fmt::format("All of it took {:.2f} forward passes.", result.forward_passes), style);

@@ -47,9 +47,9 @@ std::string estimate_text(const eval::Estimate& estimate, const TextStyle& style
 std::string convention_text(const MeasureSet::Text& text, std::int64_t targets) {
   const bool rolling = text.request.convention == eval::Convention::lm_eval;
   std::string out =
-      fmt::format("seqlen {}, BOS {}, {} windows, {} tokens scored", text.request.seq_len,
+      fmt::format("seqlen {}, BOS {}, {}, {} scored", text.request.seq_len,
                   !text.bos ? "no" : (rolling ? "as the first window's prefix" : "in every window"),
-                  text.count, format_count(static_cast<std::uint64_t>(targets)));
+                  counted(text.count, "window"), counted(targets, "token"));
   if (text.counts) {
     out += fmt::format(" of {} words, {} bytes",
                        format_count(static_cast<std::uint64_t>(text.counts->words)),

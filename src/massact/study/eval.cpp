@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "massact/base/error.h"
+#include "massact/base/units.h"
 #include "massact/eval/scorer.h"
 
 namespace massact {
@@ -162,8 +163,8 @@ std::vector<std::string> warnings_of(const MeasureSet& set) {
     }
     if (!text.whole) {
       warnings.push_back(
-          fmt::format("perplexity {} is that of {} windows, not of the whole text (--sequences)",
-                      name_of(text.request.convention), text.count));
+          fmt::format("perplexity {} is that of {}, not of the whole text (--sequences)",
+                      name_of(text.request.convention), counted(text.count, "window")));
     }
   }
   for (const auto& task : set.tasks()) {

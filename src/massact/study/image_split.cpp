@@ -5,6 +5,7 @@
 #include <set>
 
 #include "massact/base/error.h"
+#include "massact/base/units.h"
 
 namespace massact {
 namespace {
@@ -47,7 +48,7 @@ ImageSplit split_images(const std::shared_ptr<const ImageFiles>& images,
   result.calibration = images->subset(calibration);
   result.evaluation = images->subset(evaluation);
   result.split.calibration =
-      fmt::format("every fifth of {} images, {} in all", count, calibration.size());
+      fmt::format("every fifth of {}, {} in all", counted(count, "image"), calibration.size());
   result.split.evaluation = fmt::format("the other {}", evaluation.size());
   result.split.calibration_windows = std::ssize(calibration);
   take_classifier(*images, classifier, result);
@@ -67,7 +68,7 @@ ImageSplit split_images(const std::shared_ptr<const ImageFiles>& images,
   for (std::int64_t i = 0; i < calibration->count(); ++i) {
     result.split.overlap += evaluated.contains(calibration->name(i));
   }
-  result.split.calibration = fmt::format("{} images of --calibration", calibration->count());
+  result.split.calibration = counted(calibration->count(), "image") + " of --calibration";
   result.split.evaluation = fmt::format("all {}", images->count());
   result.split.calibration_windows = calibration->count();
   take_classifier(*images, classifier, result);
