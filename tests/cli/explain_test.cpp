@@ -203,6 +203,9 @@ TEST(ExplainCommand, RefusesWhatIsNotThere) {
   expect_usage(explain({"--finding", "first"}), "--finding");
   expect_usage(explain({"--map", "4,1"}), "--out");
   expect_usage(explain({"--map", "4", "--out", out}), "LAYER,HEAD");
+  // 2^32 + 2: no layer 2 of a narrower integer.
+  expect_usage(explain({"--map", "4294967298,0", "--out", out}), "LAYER,HEAD");
+  expect_usage(explain({"--finding", "0"}), "a number from 1, or all");
   expect_usage(explain({"--map", "7,0", "--out", out}), "expected a layer from 1 to 6, got 7");
   expect_usage(explain({"--map", "1,4", "--out", out}), "expected a head from 0 to 3, got 4");
   expect_usage(explain({"--sink-epsilon", "2"}), "--sink-epsilon");

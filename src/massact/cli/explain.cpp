@@ -2,10 +2,12 @@
 #include "massact/cli/explain.h"
 
 #include <CLI/CLI.hpp>
-#include <charconv>
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "massact/base/error.h"
+#include "massact/base/whole_number.h"
 #include "massact/cli/commands.h"
 #include "massact/cli/output.h"
 #include "massact/cli/validators.h"
@@ -22,13 +24,12 @@ Examples:
   massact explain gpt2 --map 4,0 --map 4,7 --out results    # attention maps as .npy and .png
   massact ablate gpt2 --plan results/explain-plan.json      # without the super weights it found)";
 
-std::int64_t whole_number(std::string_view text, std::string_view flag, std::string_view what) {
-  std::int64_t value = 0;
-  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || status != std::errc() || end != text.data() + text.size()) {
+// A number that an int holds, as layers, heads and findings are counted.
+int number_of(std::string_view text, std::string_view flag, std::string_view what) {
+  const std::optional<std::int64_t> number = whole_number(text);
+  if (!number || !std::in_range<int>(*number))
     fail_usage(flag, "expected {}, got '{}'", what, text);
-  }
-  return value;
+  return static_cast<int>(*number);
 }
 
 // "LAYER,HEAD".
@@ -36,8 +37,8 @@ MapRequest parse_map(std::string_view text) {
   static constexpr std::string_view kWhat = "LAYER,HEAD such as 4,0";
   const auto comma = text.find(',');
   if (comma == std::string_view::npos) fail_usage("--map", "expected {}, got '{}'", kWhat, text);
-  return {static_cast<int>(whole_number(text.substr(0, comma), "--map", kWhat)),
-          whole_number(text.substr(comma + 1), "--map", kWhat)};
+  return {number_of(text.substr(0, comma), "--map", kWhat),
+          number_of(text.substr(comma + 1), "--map", kWhat)};
 }
 
 ExplainOptions options_of(const ExplainFlags& flags) {
@@ -46,11 +47,9 @@ ExplainOptions options_of(const ExplainFlags& flags) {
   options.rule = Rule::parse(flags.rule);
   if (!flags.classes.empty()) options.classes = PositionLists::from_file(flags.classes);
   if (flags.finding != "all") {
-    const std::int64_t number = whole_number(flags.finding, "--finding", "a number from 1, or all");
-    if (number < 1 || number > 1'000'000) {
-      fail_usage("--finding", "expected a number from 1, or all, got '{}'", flags.finding);
-    }
-    options.finding = static_cast<int>(number);
+    static constexpr std::string_view kWhat = "a number from 1, or all";
+    options.finding = number_of(flags.finding, "--finding", kWhat);
+    if (options.finding < 1) fail_usage("--finding", "expected {}, got '{}'", kWhat, flags.finding);
   }
   for (const std::string& map : flags.maps) options.maps.push_back(parse_map(map));
   return options;

@@ -1,21 +1,21 @@
 #include "massact/cli/parse.h"
 
-#include <charconv>
+#include <optional>
 #include <set>
 
 #include "massact/base/error.h"
+#include "massact/base/whole_number.h"
 
 namespace massact {
 namespace {
 
 int parse_layer(std::string_view text, int last, std::string_view flag) {
-  int layer = -1;
-  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), layer);
-  if (status != std::errc() || end != text.data() + text.size() || layer < 0 || layer > last) {
+  const std::optional<std::int64_t> layer = whole_number(text);
+  if (!layer || *layer < 0 || *layer > last) {
     fail_usage(flag, "expected layers from 0 (the embedding) to {} such as 1,4-6, got '{}'", last,
                text);
   }
-  return layer;
+  return static_cast<int>(*layer);
 }
 
 }  // namespace
