@@ -23,7 +23,6 @@ namespace {
 namespace fs = std::filesystem;
 using Files = std::vector<ResultFile>;
 
-constexpr std::uint64_t kMaxResultBytes = std::uint64_t{1} << 30;
 constexpr std::int64_t kMaxMapLength = 1024;
 constexpr std::int64_t kPictures = 4;
 

@@ -16,7 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kMaxResultBytes = std::uint64_t{1} << 30;
 constexpr std::string_view kSchemaPrefix = "massact.";
 constexpr std::string_view kPlanSchema = "massact.edit-plan";
 

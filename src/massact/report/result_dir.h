@@ -1,12 +1,16 @@
 // The directory of `--out`: whose results it holds, and writing all files of a result or none.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace massact {
+
+/// The largest result file that is read back.
+inline constexpr std::uint64_t kMaxResultBytes = std::uint64_t{1} << 30;
 
 struct ResultFile {
   std::string name;  ///< "scan.json"

@@ -14,6 +14,7 @@
 #include "massact/report/explain_report.h"
 #include "massact/report/picture_json.h"
 #include "massact/report/registers_report.h"
+#include "massact/report/result_dir.h"
 #include "massact/report/scan_json.h"
 #include "massact/report/scan_window_json.h"
 
@@ -23,7 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-constexpr std::uint64_t kMaxResultBytes = std::uint64_t{1} << 30;
 constexpr std::size_t kMaxTrainingPoints = 400;
 
 // A kind of result file that a report knows.

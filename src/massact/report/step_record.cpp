@@ -12,7 +12,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kFile = "report-steps.json";
 constexpr std::uint64_t kMaxRecordBytes = 16 << 20;
-constexpr std::uint64_t kMaxResultBytes = std::uint64_t{1} << 30;
 
 std::string hash_of_text(std::string_view text) {
   FnvHash hash;
