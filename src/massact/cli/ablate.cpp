@@ -63,10 +63,7 @@ void run_command(const AblateFlags& flags) {
 void declare_edits(CLI::App& command, AblateFlags& flags) {
   command.add_option("--plan", flags.plan, "auto, or a JSON edit plan (docs/edit-plans.md)")
       ->capture_default_str();
-  command
-      .add_option("--rule", flags.rule,
-                  "strict: |h| > 100 and >= 1000 x median; auto: a gap in the tail; or ABS,RATIO")
-      ->capture_default_str();
+  declare_rule(command, flags.rule);
   command
       .add_option("--selector", flags.selector,
                   "found: what meets the rule in each sequence; class: the findings' position "
@@ -78,9 +75,7 @@ void declare_edits(CLI::App& command, AblateFlags& flags) {
   command.add_flag("--each-layer", flags.each_layer, "Also zero at each layer separately");
   command.add_option("--calibration", flags.calibration,
                      "Text or images for the means (default: a fifth of what is given)");
-  flags.measures.text.own(
-      command.add_option("--classes", flags.classes,
-                         "JSON with own lists of delimiter and weak tokens (docs/commands.md)"));
+  flags.measures.text.declare_classes(command, flags.classes);
   command.add_option("--seed", flags.seed, "Of the random control and of noise")
       ->capture_default_str();
 }

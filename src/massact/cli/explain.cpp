@@ -76,13 +76,8 @@ void run_command(const ExplainFlags& flags) {
 void declare_steps(CLI::App& command, ExplainFlags& flags) {
   command.add_option("--finding", flags.finding, "Explain this finding only (1 is the strongest)")
       ->capture_default_str();
-  command
-      .add_option("--rule", flags.rule,
-                  "strict: |h| > 100 and >= 1000 x median; auto: a gap in the tail; or ABS,RATIO")
-      ->capture_default_str();
-  flags.text.own(
-      command.add_option("--classes", flags.classes,
-                         "JSON with own lists of delimiter and weak tokens (docs/commands.md)"));
+  declare_rule(command, flags.rule);
+  flags.text.declare_classes(command, flags.classes);
   command
       .add_option("--trace", flags.options.traced,
                   "Scalars of a finding that are followed through the layers")

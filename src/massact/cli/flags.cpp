@@ -66,6 +66,11 @@ void TextFlags::declare_size(CLI::App& command) {
       ->capture_default_str();
 }
 
+void TextFlags::declare_classes(CLI::App& command, std::string& classes) {
+  own(command.add_option("--classes", classes,
+                         "JSON with own lists of delimiter and weak tokens (docs/commands.md)"));
+}
+
 CLI::Option* TextFlags::own(CLI::Option* option) {
   options_.push_back(option);
   return option;
@@ -85,6 +90,13 @@ std::int64_t TextFlags::effective_seq_len(const ModelConfig& config) const {
 BosPolicy TextFlags::bos_policy() const {
   if (bos == "yes") return BosPolicy::always;
   return bos == "no" ? BosPolicy::never : BosPolicy::automatic;
+}
+
+void declare_rule(CLI::App& command, std::string& rule) {
+  command
+      .add_option("--rule", rule,
+                  "strict: |h| > 100 and >= 1000 x median; auto: a gap in the tail; or ABS,RATIO")
+      ->capture_default_str();
 }
 
 void require_reads_text(const Model& model) {

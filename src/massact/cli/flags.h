@@ -38,6 +38,8 @@ struct TextFlags {
   void declare_size(CLI::App& command);
   /// Counts a command's own flag among those that only models of text know.
   CLI::Option* own(CLI::Option* option);
+  /// --classes, a file of PositionLists.
+  void declare_classes(CLI::App& command, std::string& classes);
   /// The first of these flags that was typed; empty: none.
   std::string typed() const;
   /// The length in effect for this model. Throws UsageError if it is longer than the model allows.
@@ -77,6 +79,9 @@ struct ImageFlags {
  private:
   std::vector<const CLI::Option*> options_;
 };
+
+/// --rule, as Rule::parse reads it.
+void declare_rule(CLI::App& command, std::string& rule);
 
 /// Throws UsageError for a vision model.
 void require_reads_text(const Model& model);

@@ -199,10 +199,7 @@ void add_report(CLI::App& app, Action& action) {
       "Text files (default: a text that ships with the program)");
   flags->images.declare(*command);
   flags->images.declare_classifier(*command);
-  command
-      ->add_option("--rule", flags->rule,
-                   "strict: |h| > 100 and >= 1000 x median; auto: a gap in the tail; or ABS,RATIO")
-      ->capture_default_str();
+  declare_rule(*command, flags->rule);
   command->add_flag(
       "--quick", flags->quick,
       fmt::format("At most {} sequences of {} tokens, or {} images without test-time registers",

@@ -22,9 +22,9 @@ struct ReportFlags {
 /// Bounds of --quick.
 inline constexpr std::int64_t kQuickSequences = 8;
 inline constexpr std::int64_t kQuickSeqLen = 256;
-/// Without --text, --tokens and --seq-len.
-inline constexpr std::int64_t kBuiltInSeqLen = 512;
 inline constexpr std::int64_t kQuickImages = 8;
+/// Tokens per sequence at most without --text, --tokens and --seq-len.
+inline constexpr std::int64_t kBuiltInSeqLen = 512;
 
 /// The text that this model reads, within the bounds of --quick if that was given.
 TextFlags text_of(const ReportFlags& flags, const Model& model);

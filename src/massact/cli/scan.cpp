@@ -62,13 +62,8 @@ void add_scan(CLI::App& app, Action& action) {
       ->add_option("--layers", flags->layers,
                    "Layers such as 1,4-6, counted from 1; 0 is the embedding")
       ->capture_default_str();
-  command
-      ->add_option("--rule", flags->rule,
-                   "strict: |h| > 100 and >= 1000 x median; auto: a gap in the tail; or ABS,RATIO")
-      ->capture_default_str();
-  flags->text.own(
-      command->add_option("--classes", flags->classes,
-                          "JSON with own lists of delimiter and weak tokens (docs/commands.md)"));
+  declare_rule(*command, flags->rule);
+  flags->text.declare_classes(*command, flags->classes);
   flags->run.declare(*command);
   flags->output.declare(*command);
   command->footer(kExamples);
