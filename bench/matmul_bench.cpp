@@ -4,9 +4,7 @@
 //   matmul_bench [threads] [repetitions] [wall|cpu]
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <random>
-#include <vector>
 
 #include "bench_timing.h"
 #include "massact/ops/cpu/features.h"

@@ -6,7 +6,6 @@
 #include <signal.h>
 
 #include <cstring>
-#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <regex>

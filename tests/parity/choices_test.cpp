@@ -3,8 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "massact/io/json.h"
 #include "parity/collect.h"
 

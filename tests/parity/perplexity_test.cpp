@@ -8,7 +8,6 @@
 #include <cstdlib>
 
 #include "massact/io/json.h"
-#include "massact/io/npy.h"
 #include "massact/text/corpus_files.h"
 #include "parity/collect.h"
 

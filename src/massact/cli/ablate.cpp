@@ -4,7 +4,6 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
-#include "massact/base/error.h"
 #include "massact/cli/commands.h"
 #include "massact/cli/image_split.h"
 #include "massact/cli/output.h"

@@ -1,6 +1,5 @@
 #include "massact/cli/report_settings.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <fstream>
 

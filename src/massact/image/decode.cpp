@@ -1,6 +1,5 @@
 #include "massact/image/decode.h"
 
-#include <algorithm>
 #include <string_view>
 
 #include "massact/base/error.h"

@@ -4,9 +4,7 @@
 
 #include <jpeglib.h>
 
-#include <array>
 #include <csetjmp>
-#include <cstring>
 
 #include "massact/base/error.h"
 #include "massact/image/formats.h"

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <set>
 
 #include "massact/base/error.h"
 #include "massact/base/suggest.h"

@@ -1,7 +1,6 @@
 #include "massact/io/npy.h"
 
 #include <array>
-#include <cctype>
 #include <charconv>
 #include <cstring>
 #include <memory>

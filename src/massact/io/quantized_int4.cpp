@@ -1,6 +1,5 @@
 // GPTQ and AWQ: small unsigned integers in int32 words, with a scale and a zero point per group of
 // inputs and per output: weight = scale · (q - zero).
-#include <algorithm>
 #include <array>
 
 #include "massact/base/error.h"

@@ -2,7 +2,6 @@
 // once more ("nested", double quantisation).
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <optional>
 
 #include "massact/base/error.h"

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "massact/base/error.h"
 #include "massact/model/position_grid.h"
 #include "massact/ops/elementwise.h"
 

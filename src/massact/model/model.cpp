@@ -1,6 +1,5 @@
 #include "massact/model/model.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "massact/base/error.h"

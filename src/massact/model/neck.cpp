@@ -1,7 +1,5 @@
 #include "massact/model/neck.h"
 
-#include <algorithm>
-
 #include "massact/model/pack_weights.h"
 
 namespace massact {

@@ -2,7 +2,6 @@
 #include <cmath>
 #include <map>
 #include <numbers>
-#include <set>
 
 #include "massact/observe/find.h"
 #include "massact/observe/tail_gap.h"

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <limits>
-#include <numeric>
 #include <set>
 
 #include "massact/base/error.h"

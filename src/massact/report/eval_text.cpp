@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "massact/base/units.h"
 #include "massact/report/numbers.h"
 

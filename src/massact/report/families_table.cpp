@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "massact/base/suggest.h"
 #include "massact/model/examples.h"
 #include "massact/model/family.h"

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "massact/base/clock.h"
 #include "massact/base/error.h"

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <string_view>
 
 #include "massact/io/json.h"
 #include "massact/report/fnv_hash.h"

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "massact/report/ablate_report.h"
 #include "massact/report/eval_json.h"
 #include "massact/report/eval_text.h"

@@ -1,7 +1,5 @@
 #include "massact/report/scan_json.h"
 
-#include <array>
-
 #include "massact/report/image_json.h"
 #include "massact/report/origin.h"
 #include "massact/report/rule_name.h"

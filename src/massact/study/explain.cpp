@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <set>
 
 #include "massact/base/clock.h"
 #include "massact/base/error.h"

@@ -1,5 +1,4 @@
 // Attention maps of one sequence, where somebody asks for them.
-#include <algorithm>
 #include <map>
 #include <set>
 

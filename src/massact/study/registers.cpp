@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <span>
 
 #include "massact/base/error.h"
 #include "massact/eval/image_board.h"

@@ -1,5 +1,4 @@
 // What test-time registers do to the evaluation images.
-#include <algorithm>
 
 #include "massact/study/test_time_parts.h"
 

@@ -4,7 +4,6 @@
 #include <pcre2.h>
 
 #include <cctype>
-#include <utility>
 
 #include "massact/base/error.h"
 #include "massact/text/regex_syntax.h"

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "massact/base/error.h"
-#include "massact/text/utf8.h"
 
 namespace massact {
 namespace {

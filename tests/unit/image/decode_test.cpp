@@ -1,7 +1,5 @@
 #include "massact/image/decode.h"
 
-#include <fstream>
-
 #include "unit/image/image_test.h"
 
 namespace massact {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdlib>
 
 #include "massact/io/safetensors.h"
 #include "paths.h"

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
-
 #include "massact/base/error.h"
 #include "unit/observe/synthetic.h"
 

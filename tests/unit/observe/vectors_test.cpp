@@ -1,8 +1,6 @@
 // The observers of `massact explain` that need no model.
 #include <gtest/gtest.h>
 
-#include <cmath>
-
 #include "massact/observe/extremes.h"
 #include "massact/observe/vector_path.h"
 

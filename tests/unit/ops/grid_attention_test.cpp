@@ -4,9 +4,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <limits>
-
 #include "massact/base/error.h"
 #include "massact/ops/attention_sums.h"
 #include "unit/ops/support.h"

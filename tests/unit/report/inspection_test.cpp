@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "massact/base/suggest.h"
 #include "paths.h"
 
 namespace massact {

@@ -2,7 +2,6 @@
 
 #include <fstream>
 
-#include "massact/base/error.h"
 #include "text_test.h"
 #include "unit/io/io_test.h"
 

@@ -5,7 +5,6 @@
 
 #include <fstream>
 
-#include "massact/text/utf8.h"
 #include "text_test.h"
 
 namespace massact {

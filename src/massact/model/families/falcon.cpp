@@ -1,6 +1,5 @@
 // Falcon: LayerNorm, query/key/value fused per group of heads. 7B: one key head, attention and MLP
 // in parallel behind one norm; 40B: several key heads, a norm each; RW: ALiBi, one after the other.
-#include <cmath>
 
 #include "massact/model/families/common.h"
 #include "massact/model/family.h"

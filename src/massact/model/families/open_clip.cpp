@@ -2,7 +2,6 @@
 #include "massact/model/families/open_clip.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "massact/base/error.h"
 #include "massact/base/suggest.h"

@@ -1,7 +1,6 @@
 // SigLIP: an image tower without a class token whose head is a learned query's attention, and a
 // text tower that sees in both directions and is read at its last token. A checkpoint that holds
 // both is opened by its image tower.
-#include "massact/base/error.h"
 #include "massact/model/families/towers.h"
 #include "massact/model/families/vision.h"
 #include "massact/model/family.h"

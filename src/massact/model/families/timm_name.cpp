@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <string>
 #include <vector>
 
 #include "massact/base/error.h"

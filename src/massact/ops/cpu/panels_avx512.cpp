@@ -1,7 +1,6 @@
 // Panels multiplied by VDPBF16PS: up to 12 rows by 32 outputs stay in registers over all steps.
 #include <immintrin.h>
 
-#include <algorithm>
 #include <array>
 #include <cstring>
 #include <utility>
