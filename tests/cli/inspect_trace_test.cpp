@@ -45,6 +45,21 @@ TEST(Inspect, JsonCountsEveryParameterOnce) {
   EXPECT_GT(inspection["run"]["memory_bytes"], 0);
 }
 
+TEST(Inspect, PathsNeedNotBeUtf8) {
+  const fs::path folder = fresh_folder() / "caf\xe9";
+  fs::create_directories(folder);
+  const fs::path model = copy_of_planted(folder);
+  const Outcome inspected = massact({"inspect", model.string(), "--json"});
+  ASSERT_EQ(inspected.status, 0) << inspected.err;
+  EXPECT_THAT(json::parse(inspected.out)["model"]["path"].get<std::string>(),
+              HasSubstr("caf\uFFFD/"));
+  const fs::path out = folder / "h.safetensors";
+  const Outcome traced = massact({"trace", model.string(), "--text", kText.string(), "--sequences",
+                                  "1", "--site", "hook_embed", "--out", out.string()});
+  EXPECT_EQ(traced.status, 0) << traced.err;
+  EXPECT_THAT(read_safetensors_metadata(out).at("model"), HasSubstr("caf\uFFFD/"));
+}
+
 TEST(Inspect, ListsTensors) {
   const Outcome outcome = massact({"inspect", kPlanted.string(), "--tensors"});
   EXPECT_THAT(outcome.out,

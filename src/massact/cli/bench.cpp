@@ -14,6 +14,7 @@
 #include "massact/cli/terminal.h"
 #include "massact/cli/validators.h"
 #include "massact/io/json.h"
+#include "massact/io/json_text.h"
 #include "massact/model/synthetic_model.h"
 #include "massact/report/bench_report.h"
 #include "massact/study/bench.h"
@@ -127,7 +128,7 @@ void bench(const BenchFlags& flags) {
                                         .observers = flags.observers == "on",
                                         .run = flags.run.options()},
                                        *progress);
-  print(flags.json ? bench_to_json(result).dump(1) + "\n"
+  print(flags.json ? json_file_text(bench_to_json(result))
                    : bench_text(result, text_style_of(STDOUT_FILENO)));
 }
 

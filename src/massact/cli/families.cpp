@@ -6,6 +6,7 @@
 
 #include "massact/cli/commands.h"
 #include "massact/cli/terminal.h"
+#include "massact/io/json_text.h"
 #include "massact/report/families_table.h"
 
 namespace massact {
@@ -23,7 +24,7 @@ struct FamiliesFlags {
 };
 
 void print_families(const FamiliesFlags& flags) {
-  if (flags.json) return print(families_to_json().dump(1) + "\n");
+  if (flags.json) return print(json_file_text(families_to_json()));
   print(flags.markdown ? families_markdown() : families_text(text_style_of(STDOUT_FILENO)));
 }
 

@@ -7,6 +7,7 @@
 #include "massact/cli/commands.h"
 #include "massact/cli/flags.h"
 #include "massact/cli/terminal.h"
+#include "massact/io/json_text.h"
 #include "massact/report/inspection.h"
 
 namespace massact {
@@ -32,7 +33,7 @@ void inspect_model(const InspectFlags& flags) {
       inspect(model, {.sequences = flags.text.sequences,
                       .seq_len = flags.text.effective_seq_len(model.config()),
                       .run = flags.run.options()});
-  print(flags.json ? inspection_to_json(inspection).dump(1) + "\n"
+  print(flags.json ? json_file_text(inspection_to_json(inspection))
                    : inspection_text(inspection, flags.tensors, text_style_of(STDOUT_FILENO)));
 }
 

@@ -15,6 +15,7 @@
 #include "massact/cli/commands.h"
 #include "massact/cli/flags.h"
 #include "massact/cli/parse.h"
+#include "massact/io/json_text.h"
 #include "massact/observe/dump.h"
 #include "massact/report/model_hash.h"
 #include "massact/report/version.h"
@@ -98,14 +99,14 @@ Plan plan_of(const TraceFlags& flags, const Model& model,
              std::map<std::string, std::string>& facts) {
   if (reads_images(model, flags.text, flags.images)) {
     const auto images = flags.images.read(model, flags.run.threads);
-    facts["images"] = nlohmann::json(image_facts(model.config(), *images).files).dump();
+    facts["images"] = json_text(nlohmann::json(image_facts(model.config(), *images).files));
     return Plan(model, images);
   }
   const Corpus corpus = flags.text.read(model);
   std::vector<Plan::Tokens> sequences;
   for (const Sequence& sequence : corpus.sequences()) sequences.push_back(sequence.tokens);
   facts["bos"] = corpus.adds_bos() ? "yes" : "no";
-  facts["tokens"] = nlohmann::json(sequences).dump();
+  facts["tokens"] = json_text(nlohmann::json(sequences));
   return Plan(model, std::move(sequences));
 }
 

@@ -6,6 +6,7 @@
 
 #include "massact/base/error.h"
 #include "massact/io/json.h"
+#include "massact/io/json_text.h"
 #include "massact/io/little_endian.h"
 #include "massact/io/mapped_weights.h"
 #include "massact/io/safetensors_internal.h"
@@ -191,7 +192,7 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path,
                            {"data_offsets", {slot.begin, end}}};
     slots_[tensor.name] = slot;
   }
-  std::string text = header.dump();
+  std::string text = json_text(header);
   // The data section starts at a multiple of 64, which keeps it aligned for every reader.
   text.append(63 - (kLengthBytes + text.size() + 63) % 64, ' ');
   require(text.size() <= kMaxHeaderBytes, where_, "expected a header of at most {} bytes, got {}",

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "massact/io/json_text.h"
 #include "massact/report/eval_json.h"
 #include "massact/report/image_json.h"
 #include "massact/report/origin.h"
@@ -149,8 +150,7 @@ Json ablate_to_json(const AblateResult& result, std::string_view model_hash) {
 }
 
 std::string ablate_json_text(const AblateResult& result, std::string_view model_hash) {
-  return ablate_to_json(result, model_hash).dump(1, ' ', false, Json::error_handler_t::replace) +
-         "\n";
+  return json_file_text(ablate_to_json(result, model_hash));
 }
 
 std::string ablate_csv(const AblateResult& result) {

@@ -1,5 +1,7 @@
 #include "massact/report/eval_json.h"
 
+#include "massact/io/json_text.h"
+#include "massact/report/origin.h"
 #include "massact/report/version.h"
 
 namespace massact {
@@ -54,15 +56,7 @@ Json estimate_json(const eval::Estimate& estimate) {
   return {{"value", estimate.value}, {"error", estimate.error ? Json(*estimate.error) : Json()}};
 }
 
-Json model_json(const EvalFacts& facts, std::string_view model_hash) {
-  return {{"path", facts.model},
-          {"family", facts.family},
-          {"hash", model_hash},
-          {"layers", facts.layers},
-          {"width", facts.width}};
-}
-
-Json run_json(const EvalFacts& facts) {
+Json run_json(const RunFacts& facts) {
   return {{"tokens", facts.tokens},
           {"precision", facts.precision},
           {"threads", facts.threads},
@@ -127,8 +121,7 @@ Json eval_to_json(const EvalResult& result, std::string_view model_hash) {
 }
 
 std::string eval_json_text(const EvalResult& result, std::string_view model_hash) {
-  return eval_to_json(result, model_hash).dump(1, ' ', false, Json::error_handler_t::replace) +
-         "\n";
+  return json_file_text(eval_to_json(result, model_hash));
 }
 
 }  // namespace massact

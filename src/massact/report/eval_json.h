@@ -22,8 +22,7 @@ nlohmann::ordered_json perplexity_json(const eval::Perplexity& p);
 nlohmann::ordered_json divergence_json(const std::optional<eval::Divergence>& d);
 /// {"value", "error"}; error null where it cannot be given.
 nlohmann::ordered_json estimate_json(const eval::Estimate& estimate);
-nlohmann::ordered_json model_json(const EvalFacts& facts, std::string_view model_hash);
-nlohmann::ordered_json run_json(const EvalFacts& facts);
+nlohmann::ordered_json run_json(const RunFacts& facts);
 /// What is measured, in the order of a Measures object.
 nlohmann::ordered_json texts_json(const std::vector<MeasureSet::Text>& texts);
 nlohmann::ordered_json tasks_json(const std::vector<MeasureSet::Task>& tasks);

@@ -56,7 +56,7 @@ std::string convention_text(const MeasureSet::Text& text, std::int64_t targets) 
   return out;
 }
 
-std::string facts_text(const EvalFacts& facts, const TextStyle& style) {
+std::string facts_text(const RunFacts& facts, const TextStyle& style) {
   const std::string dot = style.utf8 ? " · " : ", ";
   return wrap(fmt::format("{} ({}, {} layers, width {}){}{}{}{} pass{}, {}",
                           printable(facts.model, style), facts.family, facts.layers, facts.width,

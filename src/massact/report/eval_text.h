@@ -19,7 +19,7 @@ std::string estimate_text(const eval::Estimate& estimate, const TextStyle& style
 std::string convention_text(const MeasureSet::Text& text, std::int64_t targets);
 
 /// "MODEL (llama, 6 layers, width 32) · f32 · 1 pass, 1.2s".
-std::string facts_text(const EvalFacts& facts, const TextStyle& style);
+std::string facts_text(const RunFacts& facts, const TextStyle& style);
 
 /// "warning: …" lines.
 std::string warnings_text(const std::vector<std::string>& warnings, const TextStyle& style);

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "massact/io/json_text.h"
 #include "massact/report/eval_json.h"
 #include "massact/report/explain_maps.h"
 #include "massact/report/explain_report.h"
@@ -259,19 +260,17 @@ Json map_json(const AttentionMap& map, bool with_files) {
   return out;
 }
 
-Json model_json(const ExplainResult& result, std::string_view hash) {
+// The common fields, and what the figures of heads and neurons refer to.
+Json explained_model_json(const ExplainResult& result, std::string_view hash) {
   const ModelConfig& config = result.config;
-  return {{"path", result.facts.model},
-          {"family", result.facts.family},
-          {"hash", hash},
-          {"layers", config.layers},
-          {"width", config.width},
-          {"heads", config.heads},
-          {"kv_heads", config.kv_heads},
-          {"head_size", config.head_size},
-          {"mlp_size", config.mlp_size},
-          {"attention", name_of(config.variant)},
-          {"slot", config.has_slot()}};
+  Json out = model_json(result.facts, hash);
+  out.update({{"heads", config.heads},
+              {"kv_heads", config.kv_heads},
+              {"head_size", config.head_size},
+              {"mlp_size", config.mlp_size},
+              {"attention", name_of(config.variant)},
+              {"slot", config.has_slot()}});
+  return out;
 }
 
 Json run_json(const ExplainResult& result) {
@@ -297,7 +296,7 @@ Json explain_to_json(const ExplainResult& result, std::string_view model_hash, b
   return {{"schema", kExplainSchema},
           {"schema_version", kExplainSchemaVersion},
           {"massact_version", version()},
-          {"model", model_json(result, model_hash)},
+          {"model", explained_model_json(result, model_hash)},
           {"run", run_json(result)},
           {"origin", origin_json()},
           {"found",
@@ -320,9 +319,7 @@ Json explain_to_json(const ExplainResult& result, std::string_view model_hash, b
 
 std::string explain_json_text(const ExplainResult& result, std::string_view model_hash,
                               bool with_files) {
-  return explain_to_json(result, model_hash, with_files)
-             .dump(1, ' ', false, Json::error_handler_t::replace) +
-         "\n";
+  return json_file_text(explain_to_json(result, model_hash, with_files));
 }
 
 std::string explain_plan_text(const ExplainResult& result) {
@@ -342,7 +339,7 @@ std::string explain_plan_text(const ExplainResult& result) {
   if (variants.empty()) return "";
   const Json plan = {
       {"schema", "massact.edit-plan"}, {"schema_version", 1}, {"variants", std::move(variants)}};
-  return plan.dump(1) + "\n";
+  return json_file_text(plan);
 }
 
 std::vector<ResultFile> explain_files(const ExplainResult& result, std::string json) {

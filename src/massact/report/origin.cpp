@@ -76,4 +76,12 @@ nlohmann::ordered_json origin_json() {
   return {{"command", command_line()}, {"written", now_utc()}, {"machine", machine_json()}};
 }
 
+nlohmann::ordered_json model_json(const RunFacts& facts, std::string_view model_hash) {
+  return {{"path", facts.model},
+          {"family", facts.family},
+          {"hash", model_hash},
+          {"layers", facts.layers},
+          {"width", facts.width}};
+}
+
 }  // namespace massact

@@ -3,6 +3,9 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
+
+#include "massact/study/run_facts.h"
 
 namespace massact {
 
@@ -17,5 +20,9 @@ nlohmann::ordered_json machine_json();
 
 /// {command, written, machine}: the field `origin` of result files.
 nlohmann::ordered_json origin_json();
+
+/// {path, family, hash, layers, width}: the field `model` of result files. `model_hash` is that of
+/// `hash_of(model)` (report/model_hash.h).
+nlohmann::ordered_json model_json(const RunFacts& facts, std::string_view model_hash);
 
 }  // namespace massact

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "massact/base/error.h"
+#include "massact/io/json_text.h"
 
 extern "C" const char massact_page_begin[];
 extern "C" const char massact_page_end[];
@@ -20,7 +21,7 @@ std::string_view page_template() {
 
 // JSON in which no character means anything to an HTML parser.
 std::string inert(const Json& report) {
-  const std::string json = report.dump(-1, ' ', false, Json::error_handler_t::replace);
+  const std::string json = json_text(report);
   std::string out;
   out.reserve(json.size() + json.size() / 64);
   for (const char c : json) {

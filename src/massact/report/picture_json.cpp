@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "massact/image/encode.h"
+#include "massact/io/json_text.h"
+#include "massact/report/origin.h"
 #include "massact/report/scan_json.h"
 #include "massact/report/version.h"
 
@@ -68,7 +70,7 @@ std::string pictures_json_text(const PictureMaps& maps, std::string_view model_h
                      {"registers", maps.registers},
                      {"attention_of", maps.of_class_token ? "class token" : "all tokens"},
                      {"pictures", std::move(pictures)}};
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_file_text(json, -1);
 }
 
 }  // namespace massact

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "massact/io/json_text.h"
 #include "massact/report/ablate_report.h"
 #include "massact/report/eval_json.h"
 #include "massact/report/eval_text.h"
@@ -123,7 +124,7 @@ std::string registers_json_text(const RegistersResult& result, std::string_view 
                      {"test_time", result.test_time ? test_time_json(*result.test_time) : Json()},
                      {"variants", variants_json(evaluation)},
                      {"warnings", evaluation.warnings}};
-  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_file_text(json);
 }
 
 std::string registers_csv(const RegistersResult& result) {

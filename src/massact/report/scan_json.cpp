@@ -1,5 +1,6 @@
 #include "massact/report/scan_json.h"
 
+#include "massact/io/json_text.h"
 #include "massact/report/image_json.h"
 #include "massact/report/origin.h"
 #include "massact/report/rule_name.h"
@@ -156,14 +157,6 @@ Json routing_json(const ScanRouting& routing) {
 
 }  // namespace
 
-Json model_json(const ScanFacts& facts, std::string_view hash) {
-  return {{"path", facts.model},
-          {"family", facts.family},
-          {"hash", hash},
-          {"layers", facts.layers},
-          {"width", facts.width}};
-}
-
 Json scan_to_json(const ScanResult& result, std::string_view model_hash) {
   Json layers = Json::array();
   for (const LayerRow& row : result.layers) layers.push_back(layer_json(row));
@@ -184,8 +177,7 @@ Json scan_to_json(const ScanResult& result, std::string_view model_hash) {
 }
 
 std::string scan_json_text(const ScanResult& result, std::string_view model_hash) {
-  return scan_to_json(result, model_hash).dump(1, ' ', false, Json::error_handler_t::replace) +
-         "\n";
+  return json_file_text(scan_to_json(result, model_hash));
 }
 
 }  // namespace massact

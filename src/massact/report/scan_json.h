@@ -14,9 +14,6 @@ namespace massact {
 inline constexpr std::string_view kScanSchema = "massact.scan";
 inline constexpr int kScanSchemaVersion = 1;
 
-/// The field `model` of a scan's files.
-nlohmann::ordered_json model_json(const ScanFacts& facts, std::string_view model_hash);
-
 /// `model_hash` is that of `hash_of(model)` (report/model_hash.h).
 nlohmann::ordered_json scan_to_json(const ScanResult& result, std::string_view model_hash);
 

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "massact/io/json_text.h"
+#include "massact/report/origin.h"
 #include "massact/report/scan_json.h"
 #include "massact/report/version.h"
 
@@ -50,7 +52,7 @@ std::string scan_window_json_text(const ScanResult& result, std::string_view mod
       {"sequence", window.sequence},        {"tokens", window.tokens},
       {"position_classes", window.classes}, {"dimensions", std::move(dimensions)},
       {"layers", std::move(layers)},        {"texts", std::move(texts)}};
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_file_text(json, -1);
 }
 
 }  // namespace massact

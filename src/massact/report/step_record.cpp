@@ -2,6 +2,7 @@
 
 #include "massact/base/error.h"
 #include "massact/io/json.h"
+#include "massact/io/json_text.h"
 #include "massact/report/fnv_hash.h"
 #include "massact/report/version.h"
 
@@ -89,8 +90,7 @@ ResultFile StepRecord::file() const {
                                          {"massact_version", version()},
                                          {"model", {{"path", model_path_}, {"hash", model_hash_}}},
                                          {"files", std::move(files)}};
-  return {kFile,
-          record.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n"};
+  return {kFile, json_file_text(record)};
 }
 
 }  // namespace massact

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "massact/io/json_text.h"
 #include "massact/report/eval_json.h"
 #include "massact/report/eval_text.h"
 #include "massact/report/numbers.h"
@@ -155,7 +156,7 @@ std::string plan_text(const TestTimeResult& result) {
                         {"edits", std::move(edits)}};
   const Json plan = {
       {"schema", "massact.edit-plan"}, {"schema_version", 1}, {"variants", Json::array({variant})}};
-  return plan.dump(1) + "\n";
+  return json_file_text(plan);
 }
 
 }  // namespace

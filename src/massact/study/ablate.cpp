@@ -157,7 +157,7 @@ class Ablation {
       result.facts.seconds += report.seconds;
     } else {
       meter_.keep_original();
-      result.facts = facts_of(model_, report);
+      result.facts = run_facts(model_, report);
       VariantRow original{.name = "original", .kind = VariantKind::original};
       original.measures = meter_.original();
       result.rows.push_back(std::move(original));

@@ -58,7 +58,7 @@ struct VariantRow {
 
 /// Everything `massact ablate` reports.
 struct AblateResult {
-  EvalFacts facts;
+  RunFacts facts;
   Split split;
   std::optional<Targets> targets;  ///< none if a plan needs no findings
   SelectorKind selector = SelectorKind::found;

@@ -137,20 +137,6 @@ Measures measures_of(const MeasureSet& set, const eval::StreamScores& scores,
   return measures;
 }
 
-EvalFacts facts_of(const Model& model, const RunReport& report) {
-  EvalFacts facts;
-  facts.model = model.path().string();
-  facts.family = model.config().family;
-  facts.precision = ops::name_of(report.precision);
-  facts.threads = report.threads;
-  facts.layers = model.config().layers;
-  facts.width = model.config().width;
-  facts.tokens = report.tokens;
-  facts.passes = report.memory.passes();
-  facts.seconds = report.seconds;
-  return facts;
-}
-
 std::vector<std::string> warnings_of(const MeasureSet& set) {
   std::vector<std::string> warnings;
   for (const auto& text : set.texts()) {
@@ -189,7 +175,7 @@ EvalResult run_eval(const Model& model, const MeasureSet& set, const RunOptions&
   run_options.kept += eval::score_bytes(*windows, false);
   const RunReport report = run(plan, run_options, progress);
   EvalResult result;
-  result.facts = facts_of(model, report);
+  result.facts = run_facts(model, report);
   result.texts = set.texts();
   result.tasks = set.tasks();
   result.measures = measures_of(set, board.of(0), nullptr);

@@ -13,6 +13,7 @@
 #include "massact/eval/image_board.h"
 #include "massact/eval/perplexity.h"
 #include "massact/run/executor.h"
+#include "massact/study/run_facts.h"
 #include "massact/study/token_streams.h"
 #include "massact/text/corpus.h"
 #include "massact/text/tasks.h"
@@ -90,23 +91,9 @@ struct Measures {
 Measures measures_of(const MeasureSet& set, const eval::StreamScores& scores,
                      const eval::StreamScores* original);
 
-/// How the run was done.
-struct EvalFacts {
-  std::string model;
-  std::string family;
-  std::string precision;
-  int threads = 0;
-  std::int64_t layers = 0;
-  std::int64_t width = 0;
-  std::int64_t tokens = 0;  ///< read, over all windows
-  std::int64_t passes = 0;
-  double seconds = 0.0;
-};
-EvalFacts facts_of(const Model& model, const RunReport& report);
-
 /// Everything `massact eval` reports.
 struct EvalResult {
-  EvalFacts facts;
+  RunFacts facts;
   std::vector<MeasureSet::Text> texts;
   std::vector<MeasureSet::Task> tasks;
   Measures measures;

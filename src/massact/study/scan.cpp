@@ -158,22 +158,12 @@ ScanResult scan_plan(Plan& plan, const PositionLabels& labels, const ScanOptions
 }  // namespace
 
 ScanFacts scan_facts(const Plan& plan, const RunReport& report) {
-  const Model& model = plan.model();
   ScanFacts facts;
-  facts.model = model.path().string();
-  facts.family = model.config().family;
-  facts.precision = ops::name_of(report.precision);
-  facts.threads = report.threads;
-  facts.layers = model.config().layers;
-  facts.width = model.config().width;
+  static_cast<RunFacts&>(facts) = run_facts(plan.model(), report);
   for (const std::int64_t rows : plan.lengths()) {
-    const std::int64_t tokens = rows - model.config().prefix_rows();
-    facts.seq_len = std::max(facts.seq_len, tokens);
-    facts.tokens += tokens;
+    facts.seq_len = std::max(facts.seq_len, rows - plan.model().config().prefix_rows());
   }
   facts.sequences = plan.sequence_count();
-  facts.passes = report.memory.passes();
-  facts.seconds = report.seconds;
   return facts;
 }
 

@@ -14,6 +14,7 @@
 #include "massact/run/executor.h"
 #include "massact/run/finding.h"
 #include "massact/study/image_facts.h"
+#include "massact/study/run_facts.h"
 #include "massact/study/scan_routing.h"
 #include "massact/study/scan_window.h"
 #include "massact/text/corpus.h"
@@ -48,9 +49,9 @@ struct LayerRow {
   int layer = 0;
   std::array<double, 3> top{};    ///< the three largest |h| of a sequence, averaged over sequences
   double median = 0.0;            ///< mean over sequences of the exact lower median of |h|
-  double median_pooled = 0.0;     ///< lower median over all sequences, to 2^-12 relative
+  double median_pooled = 0.0;     ///< lower median over all sequences, to 2^-13 relative
   std::vector<double> quantiles;  ///< of |h|, at kScanQuantiles; mean over sequences, each exact
-  std::vector<double> quantiles_pooled;  ///< over all sequences, to 2^-12 relative
+  std::vector<double> quantiles_pooled;  ///< over all sequences, to 2^-13 relative
   double max_abs = 0.0;                  ///< over all sequences
   double max_over_median = 0.0;   ///< mean over sequences of the largest |h| / its own median
   double mean_abs = 0.0;          ///< mean |h| over everything
@@ -70,22 +71,13 @@ struct OutlierFeature {
   bool has_finding = false;  ///< the dimension of a finding labelled massive
 };
 
-/// How the run was done.
-struct ScanFacts {
-  std::string model;                 ///< path as the user gave it
-  std::string family;                ///< "llama"
+/// How the run was done, and on what.
+struct ScanFacts : RunFacts {
   std::string text;                  ///< what was read: file names, as the corpus tells them
   std::optional<ImageFacts> images;  ///< if that were images: each is a sequence
   bool bos = false;                  ///< effective policy: a BOS before every sequence
-  std::string precision;             ///< effective: "f32", "bf16"
-  int threads = 0;
-  std::int64_t layers = 0;
-  std::int64_t width = 0;
-  std::int64_t seq_len = 0;  ///< of a full sequence
+  std::int64_t seq_len = 0;          ///< of a full sequence
   std::int64_t sequences = 0;
-  std::int64_t tokens = 0;
-  std::int64_t passes = 0;  ///< how often the weights were read
-  double seconds = 0.0;
 };
 
 /// What a finished run says of itself; the caller adds what was read (text or images, BOS).
