@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""What README.md and docs/*.md name exists: relative links, their anchors, the flags of every
-`massact COMMAND …`; and docs/commands.md names every flag. Usage: docs_test.py SOURCE PROGRAM"""
+"""What README.md and docs/*.md name exists: relative links, their anchors, files of the repository,
+the flags of every `massact COMMAND …`; and docs/commands.md names every flag.
+Usage: docs_test.py SOURCE PROGRAM"""
 import pathlib
 import re
 import subprocess
@@ -47,6 +48,17 @@ def check_links(file, text):
             problems.append(f"{file}: no such heading: {target}")
 
 
+def check_paths(file, text):
+    """Of spans: files of the source, from the top or as `#include` names them."""
+    for span in re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)):
+        for path in re.findall(r"(?<![\w./-])((?:bench|cmake|docs|examples|src|tests|tools)/[\w./-]*\w"
+                               r"|(?:[a-z]+/)+[\w-]+\.h)(?![\w/*{<…])", span):
+            places = (SOURCE / path, SOURCE / "src/massact" / path, file.parent / path,
+                      SOURCE / "src/report/web" / path, SOURCE / "src/massact/model" / path)
+            if not any(place.exists() for place in places):
+                problems.append(f"{file}: no such file: {path}")
+
+
 def check_flags(file, text):
     """Of code: lines of blocks (with those they go on in) and spans."""
     blocks = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.M | re.S)
@@ -65,6 +77,7 @@ documents = [SOURCE / "README.md", *sorted((SOURCE / "docs").rglob("*.md"))]
 for document in documents:
     content = document.read_text()
     check_links(document, content)
+    check_paths(document, content)
     check_flags(document, content)
 
 reference = set(re.findall(FLAG, (SOURCE / "docs/commands.md").read_text()))
