@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "massact/ops/attention.h"
+#include "massact/ops/cpu/divide.h"
 
 namespace massact::ops::cpu {
 
@@ -33,7 +34,7 @@ class AttentionKernel {
  public:
   /// `out_step`: output columns are padded to a multiple of it.
   AttentionKernel(std::int64_t head_size, std::int64_t out_step)
-      : head_size_(head_size), out_stride_((head_size + out_step - 1) / out_step * out_step) {}
+      : head_size_(head_size), out_stride_(round_up(head_size, out_step)) {}
   virtual ~AttentionKernel() = default;
 
   std::int64_t head_size() const { return head_size_; }

@@ -10,14 +10,14 @@
 #include <limits>
 #include <vector>
 
+#include "massact/ops/cpu/divide.h"
+
 namespace massact::ops::cpu {
 namespace {
 
 constexpr std::int64_t kQueryTile = 288;           // whole blocks of every kernel
 constexpr std::int64_t kPackedBytes = 64ll << 20;  // packed keys and values kept at a time
 constexpr float kMasked = -std::numeric_limits<float>::infinity();
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 // Into the L2 cache. A head's rows are a few cache lines each, with all other heads between them:
 // too short for the CPU to foresee them.

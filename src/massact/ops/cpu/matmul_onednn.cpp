@@ -10,6 +10,7 @@
 
 #include "massact/base/error.h"
 #include "massact/ops/cpu/convert.h"
+#include "massact/ops/cpu/divide.h"
 #include "massact/ops/cpu/features.h"
 #include "massact/ops/cpu/packed_buffer.h"
 #include "massact/ops/cpu/packed_matrix.h"
@@ -27,10 +28,6 @@ namespace {
 
 using dnnl::memory;
 using Dims = memory::dims;
-
-std::int64_t round_up(std::int64_t value, std::int64_t step) {
-  return (value + step - 1) / step * step;
-}
 
 // Keeps oneDNN from opening an OpenMP team in the calling thread: the parallelism is ours.
 class SingleOmpThread {

@@ -3,6 +3,7 @@
 // summed over k in one order whatever the blocking, so a row's bits depend on nothing else.
 #include <algorithm>
 
+#include "massact/ops/cpu/divide.h"
 #include "massact/ops/cpu/packed_buffer.h"
 #include "massact/ops/cpu/packed_matrix.h"
 #include "massact/ops/cpu/panels.h"
@@ -17,9 +18,6 @@ constexpr std::int64_t kBlockN = 256;             // with kBlockM: C's block, wh
 constexpr std::int64_t kBlockM = 256;             // cache with two generations of panels of A
 constexpr std::int64_t kScratchBytes = 48 << 20;  // of packed x at a time
 constexpr std::int64_t kStreamBytes = 8 << 20;    // larger results are written past the caches
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-std::int64_t round_up(std::int64_t a, std::int64_t b) { return divide_up(a, b) * b; }
 
 // True if columns of y that are multiples of a panel begin at cache lines.
 bool whole_lines(FloatMatrix y) {

@@ -14,8 +14,6 @@
 namespace massact::ops::cpu {
 namespace {
 
-constexpr std::int64_t kTile = 512;  // elements
-
 // 16 x 16 values of 32 bits: pairs of rows, then quadruples, then 128-bit lanes.
 MASSACT_AVX512 inline void transpose_16x16(__m512i* rows) {
   __m512i t[16];
@@ -64,7 +62,7 @@ MASSACT_AVX512 inline void pack_outputs(std::int64_t count, std::uint16_t* panel
       for (std::int64_t o = 0; o < 16; ++o) rows[o] = load(tile * 16 + o, k, left);
       transpose_16x16(rows);
       for (std::int64_t pair = 0; pair < 16; ++pair) {
-        _mm512_store_si512(panel + tile * kTile + pair * 32, rows[pair]);
+        _mm512_store_si512(panel + tile * kPanelTile + pair * 32, rows[pair]);
       }
     }
   }
@@ -121,7 +119,7 @@ MASSACT_AVX512 void pack_b_panel_from_rows(ConstFloatMatrix x, std::uint16_t* pa
       for (std::int64_t pair = 0; pair < 16; ++pair) {
         const std::int64_t row = step * kPanelStep + 2 * pair;
         const __m512i first = bf16_bits(row, tile * 16), second = bf16_bits(row + 1, tile * 16);
-        _mm512_store_si512(panel + tile * kTile + pair * 32,
+        _mm512_store_si512(panel + tile * kPanelTile + pair * 32,
                            _mm512_or_si512(first, _mm512_slli_epi32(second, 16)));
       }
     }

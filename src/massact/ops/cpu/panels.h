@@ -15,6 +15,7 @@ namespace massact::ops::cpu {
 constexpr std::int64_t kPanelStep = 32;  ///< k per step
 constexpr std::int64_t kPanel = 32;      ///< rows of A, outputs of B, per panel
 constexpr std::int64_t kPanelStepElements = kPanelStep * kPanel;  ///< of one step of a panel
+constexpr std::int64_t kPanelTile = kPanelStepElements / 2;       ///< elements of one of its tiles
 
 /// Memory to be brought into the L2 cache while a block is computed.
 struct PanelPrefetch {

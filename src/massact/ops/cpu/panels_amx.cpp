@@ -10,8 +10,6 @@
 namespace massact::ops::cpu {
 namespace {
 
-constexpr std::int64_t kTile = 512;  // elements
-
 struct alignas(64) TileConfig {
   std::uint8_t palette = 1;
   std::uint8_t start_row = 0;
@@ -61,9 +59,9 @@ MASSACT_AMX void multiply_tiles(const PanelBlock& block) {
     _tile_loadd(4, a, 64);
     _tile_loadd(6, b, 64);
     _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(7, b + kTile, 64);
+    _tile_loadd(7, b + kPanelTile, 64);
     _tile_dpbf16ps(1, 4, 7);
-    _tile_loadd(5, a + kTile, 64);
+    _tile_loadd(5, a + kPanelTile, 64);
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
     prefetch(next_a + step * bytes_a, bytes_a);

@@ -13,7 +13,6 @@
 namespace massact::ops::cpu {
 namespace {
 
-constexpr std::int64_t kTile = 512;  // elements
 constexpr std::int64_t kPairs = 16;  // of k per step
 constexpr std::int64_t kMostRows =
     12;  // 24 sums, two vectors of B and one of A: 27 of 32 registers
@@ -53,7 +52,7 @@ MASSACT_AVX512 void multiply_rows(const PanelBlock& block, std::int64_t first) {
       prefetch(block.prefetch_b, step);
     }
     for (std::int64_t pair = 0; pair < kPairs; ++pair) {
-      const __m512bh b0 = load_pairs(b + pair * 32), b1 = load_pairs(b + kTile + pair * 32);
+      const __m512bh b0 = load_pairs(b + pair * 32), b1 = load_pairs(b + kPanelTile + pair * 32);
 #pragma GCC unroll 16
       for (std::int64_t r = 0; r < kRows; ++r) {
         const __m512bh x = broadcast(a + r * kPanelStep + pair * 2);

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "massact/base/threads.h"
+#include "massact/ops/cpu/divide.h"
 
 namespace massact::ops::cpu {
 
@@ -14,7 +15,7 @@ template <typename Body>
 void for_row_blocks(std::int64_t rows, std::int64_t cols, Threads& threads, const Body& body) {
   constexpr std::int64_t kElements = 64 << 10;
   const std::int64_t block = std::max<std::int64_t>(1, kElements / std::max<std::int64_t>(1, cols));
-  threads.parallel_for((rows + block - 1) / block, [&](std::int64_t index, int) {
+  threads.parallel_for(divide_up(rows, block), [&](std::int64_t index, int) {
     const std::int64_t first = index * block;
     body(first, std::min(block, rows - first));
   });
