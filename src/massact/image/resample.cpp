@@ -167,8 +167,6 @@ Filter filter_of_name(std::string_view name, std::string_view where) {
   fail(where, "expected bilinear, bicubic, lanczos, box or hamming, got \"{}\"", name);
 }
 
-std::string_view filter_name(Filter filter) { return function_of(filter).name; }
-
 Image resize(const Image& image, std::int64_t width, std::int64_t height, Filter filter) {
   require(width > 0 && height > 0, "resize", "expected a positive size, got {} x {}", width,
           height);

@@ -16,7 +16,6 @@ enum class Filter { box, bilinear, hamming, bicubic, lanczos };
 Filter filter_of_number(std::int64_t number, std::string_view where);
 /// By name ("bicubic"), as `interpolation` in timm's configurations.
 Filter filter_of_name(std::string_view name, std::string_view where);
-std::string_view filter_name(Filter filter);
 
 /// The picture at width × height pixels: PIL's `Image.resize((width, height), filter)` on RGB, to
 /// the byte (Pillow up to 12; 13 sometimes does the columns first, which moves some values by 1).

@@ -101,12 +101,6 @@ const GgufMetadata::Field& GgufMetadata::at(std::string_view key) const {
   return found->second;
 }
 
-std::uint64_t GgufMetadata::array_size(std::string_view key) const {
-  const Field& field = at(key);
-  require(field.is_array, where(key), "expected an array, got {}", name_of(field.type));
-  return field.count;
-}
-
 std::vector<std::string> GgufMetadata::keys() const {
   std::vector<std::string> names;
   names.reserve(fields_.size());

@@ -36,9 +36,6 @@ class GgufMetadata {
     return has(key) ? get<T>(key) : std::move(otherwise);
   }
 
-  /// Number of elements of an array; throws if it is absent or no array.
-  std::uint64_t array_size(std::string_view key) const;
-
   /// All keys, sorted.
   std::vector<std::string> keys() const;
 

@@ -21,9 +21,6 @@ struct Llama2cConfig {
   bool tied_head = true;
 
   std::int64_t head_size() const { return dim / heads; }
-  /// llama2.c rotates neighbouring pairs (2i, 2i+1) of a head; HF models rotate (i, i + c/2).
-  /// The query and key weights here are in the file's order, made for the former.
-  static constexpr bool kInterleavedRotary = true;
   /// Not in the file; what llama2.c uses.
   static constexpr double kRotaryBase = 10000.0;
   static constexpr double kNormEpsilon = 1e-5;
@@ -33,7 +30,9 @@ struct Llama2cModel {
   Llama2cConfig config;
   /// Under the names and with the shapes that HF's llama uses: `model.embed_tokens.weight`,
   /// `model.layers.0.self_attn.q_proj.weight`, …, `model.norm.weight`, and `lm_head.weight` only
-  /// if the head is not tied.
+  /// if the head is not tied. Rows of the queries' and keys' weights are in the file's order, made
+  /// for a rotary embedding of neighbouring pairs (2i, 2i + 1) of a head; HF's rotates (i, i +
+  /// c/2).
   std::unique_ptr<WeightSource> weights;
 };
 
