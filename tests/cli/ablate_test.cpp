@@ -7,6 +7,7 @@
 
 #include "cli/models.h"
 #include "cli/program.h"
+#include "cli/results.h"
 #include "json_schema.h"
 
 namespace massact::testing {
@@ -30,16 +31,6 @@ Outcome eval(const Arguments& more) {
   Arguments line = {"eval", kPlanted.string()};
   line.insert(line.end(), more.begin(), more.end());
   return massact(line);
-}
-
-json schema(const std::string& name) {
-  return json::parse(read_file(source_folder() / "docs/schema" / name));
-}
-
-void expect_usage_error(const Outcome& outcome, const std::string& said) {
-  EXPECT_EQ(outcome.status, 2) << outcome.err;
-  EXPECT_THAT(outcome.err, HasSubstr(said));
-  EXPECT_THAT(outcome.out, IsEmpty());
 }
 
 TEST(AblateCommand, PrintsAndSavesTheCausalTable) {

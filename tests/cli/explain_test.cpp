@@ -9,6 +9,7 @@
 
 #include "cli/models.h"
 #include "cli/program.h"
+#include "cli/results.h"
 #include "json_schema.h"
 #include "massact/io/npy.h"
 
@@ -37,10 +38,6 @@ Outcome explain_golden(const std::string& model, std::int64_t sequences, std::in
                     (folder / "tokens.npy").string(), "--json"};
   line.insert(line.end(), more.begin(), more.end());
   return massact(line);
-}
-
-json schema(const std::string& name) {
-  return json::parse(read_file(source_folder() / "docs/schema" / name));
 }
 
 json valid_result(const Outcome& outcome) {
@@ -193,22 +190,18 @@ INSTANTIATE_TEST_SUITE_P(Golden, ExplainEveryModel, ::testing::Values("models", 
                          [](const auto& folder) { return std::string(folder.param); });
 
 TEST(ExplainCommand, RefusesWhatIsNotThere) {
-  const auto expect_usage = [](const Outcome& outcome, const char* said) {
-    EXPECT_EQ(outcome.status, 2) << outcome.err;
-    EXPECT_THAT(outcome.err, HasSubstr(said));
-    EXPECT_THAT(outcome.out, IsEmpty());
-  };
   const std::string out = (fresh_folder() / "results").string();
-  expect_usage(explain({"--finding", "99"}), "expected one of the 6 findings, got 99");
-  expect_usage(explain({"--finding", "first"}), "--finding");
-  expect_usage(explain({"--map", "4,1"}), "--out");
-  expect_usage(explain({"--map", "4", "--out", out}), "LAYER,HEAD");
+  expect_usage_error(explain({"--finding", "99"}), "expected one of the 6 findings, got 99");
+  expect_usage_error(explain({"--finding", "first"}), "--finding");
+  expect_usage_error(explain({"--map", "4,1"}), "--out");
+  expect_usage_error(explain({"--map", "4", "--out", out}), "LAYER,HEAD");
   // 2^32 + 2: no layer 2 of a narrower integer.
-  expect_usage(explain({"--map", "4294967298,0", "--out", out}), "LAYER,HEAD");
-  expect_usage(explain({"--finding", "0"}), "a number from 1, or all");
-  expect_usage(explain({"--map", "7,0", "--out", out}), "expected a layer from 1 to 6, got 7");
-  expect_usage(explain({"--map", "1,4", "--out", out}), "expected a head from 0 to 3, got 4");
-  expect_usage(explain({"--sink-epsilon", "2"}), "--sink-epsilon");
+  expect_usage_error(explain({"--map", "4294967298,0", "--out", out}), "LAYER,HEAD");
+  expect_usage_error(explain({"--finding", "0"}), "a number from 1, or all");
+  expect_usage_error(explain({"--map", "7,0", "--out", out}),
+                     "expected a layer from 1 to 6, got 7");
+  expect_usage_error(explain({"--map", "1,4", "--out", out}), "expected a head from 0 to 3, got 4");
+  expect_usage_error(explain({"--sink-epsilon", "2"}), "--sink-epsilon");
   EXPECT_FALSE(fs::exists(out));
 }
 

@@ -7,6 +7,7 @@
 
 #include "cli/models.h"
 #include "cli/program.h"
+#include "cli/results.h"
 #include "json_schema.h"
 #include "massact/io/safetensors.h"
 
@@ -76,9 +77,7 @@ TEST(Inspect, NamesTheWeightsThatEditPlansTakeOfEveryTensor) {
                                   "blocks.0.attn.W_V [21, 21]\n"));
   const Outcome outcome = massact({"inspect", gpt2.string(), "--json"});
   const json inspection = json::parse(outcome.out);
-  EXPECT_EQ(schema_errors(inspection, json::parse(read_file(testing_support::source_folder() /
-                                                            "docs/schema/inspect.schema.json"))),
-            std::vector<std::string>{});
+  EXPECT_EQ(schema_errors(inspection, schema("inspect.schema.json")), std::vector<std::string>{});
   for (const json& tensor : inspection["tensors"]) {
     if (tensor["name"] == "h.0.mlp.c_fc.weight") {
       EXPECT_EQ(tensor["weights"],

@@ -10,6 +10,7 @@
 
 #include "cli/models.h"
 #include "cli/program.h"
+#include "cli/results.h"
 #include "json_schema.h"
 
 namespace massact::testing {
@@ -34,8 +35,6 @@ Outcome report(const Arguments& paths, const fs::path& out, const RunSettings& s
   return massact(line, settings);
 }
 
-json json_file(const fs::path& file) { return json::parse(read_file(file)); }
-
 // A directory with the results of a scan and an ablation of the planted model.
 fs::path planted_results(const fs::path& folder) {
   EXPECT_EQ(massact(on_planted("scan", folder)).status, 0);
@@ -47,17 +46,15 @@ TEST(Report, MeasuresWhatIsMissingAndReusesWhatIsThere) {
   const fs::path out = fresh_folder() / "report";
   const Outcome first = massact(on_planted("report", out));
   ASSERT_EQ(first.status, 0) << first.err;
-  EXPECT_THAT(schema_errors(json_file(out / "planted/scan.json"),
-                            json_file(source_folder() / "docs/schema/scan.schema.json")),
+  EXPECT_THAT(schema_errors(json_file(out / "planted/scan.json"), schema("scan.schema.json")),
               IsEmpty());
-  EXPECT_THAT(schema_errors(json_file(out / "planted/scan-window.json"),
-                            json_file(source_folder() / "docs/schema/scan-window.schema.json")),
-              IsEmpty());
-  EXPECT_THAT(schema_errors(json_file(out / "planted/ablate.json"),
-                            json_file(source_folder() / "docs/schema/ablate.schema.json")),
+  EXPECT_THAT(
+      schema_errors(json_file(out / "planted/scan-window.json"), schema("scan-window.schema.json")),
+      IsEmpty());
+  EXPECT_THAT(schema_errors(json_file(out / "planted/ablate.json"), schema("ablate.schema.json")),
               IsEmpty());
   EXPECT_THAT(schema_errors(json_file(out / "planted/report-steps.json"),
-                            json_file(source_folder() / "docs/schema/report-steps.schema.json")),
+                            schema("report-steps.schema.json")),
               IsEmpty());
   const std::string scan = read_file(out / "planted/scan.json");
 

@@ -11,6 +11,7 @@
 
 #include "cli/models.h"
 #include "cli/program.h"
+#include "cli/results.h"
 #include "json_schema.h"
 
 namespace massact::testing {
@@ -22,11 +23,6 @@ using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
-
-json json_file(const fs::path& file) {
-  std::ifstream in(file);
-  return json::parse(in);
-}
 
 const json& expected() {
   static const json oracle = json_file(kPlanted / "expected.json");
@@ -129,9 +125,7 @@ TEST(Scan, MeasuresSignedMeansOfTheOracle) {
 TEST(Scan, JsonFollowsItsSchemaAndNothingElseIsPrinted) {
   Arguments line = scan_planted({"--json"});
   const Outcome outcome = massact(line);
-  EXPECT_THAT(schema_errors(json::parse(outcome.out),
-                            json_file(source_folder() / "docs/schema/scan.schema.json")),
-              IsEmpty());
+  EXPECT_THAT(schema_errors(json::parse(outcome.out), schema("scan.schema.json")), IsEmpty());
   EXPECT_THAT(outcome.err, IsEmpty()) << "stderr is no terminal: no progress";
 }
 

@@ -7,6 +7,7 @@
 
 #include "cli/models.h"
 #include "cli/program.h"
+#include "cli/results.h"
 #include "json_schema.h"
 
 namespace massact::testing {
@@ -35,10 +36,6 @@ json result_of(const Arguments& more = {}) {
 }
 
 json expected() { return json::parse(read_file(kPlantedVit / "expected.json")); }
-
-json schema(const std::string& name) {
-  return json::parse(read_file(source_folder() / "docs/schema" / name));
-}
 
 TEST(TestTime, FindsTheNeuronAndMovesTheOutliers) {
   const json result = result_of(), wanted = expected();
@@ -185,11 +182,6 @@ TEST(TestTime, AReportWithoutOutliersLeavesNoPlan) {
   EXPECT_TRUE(json::parse(read_file(folder / "registers.json"))["test_time"]["neurons"].empty());
   EXPECT_FALSE(fs::exists(folder / "registers-plan.json"));
   EXPECT_FALSE(fs::exists(folder / "registers-neurons.csv"));
-}
-
-void expect_usage_error(const Outcome& outcome, const std::string& said) {
-  EXPECT_EQ(outcome.status, 2) << outcome.err;
-  EXPECT_THAT(outcome.err, HasSubstr(said));
 }
 
 TEST(TestTime, WhatIsNotThereIsSaid) {

@@ -8,6 +8,7 @@
 
 #include "cli/models.h"
 #include "cli/program.h"
+#include "cli/results.h"
 #include "json_schema.h"
 #include "massact/io/safetensors.h"
 
@@ -22,16 +23,6 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 
 const fs::path kPictures = kGolden / "images";
-
-// Wherever lines were broken.
-std::string flat(std::string text) {
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  return text;
-}
-
-json schema(const std::string& name) {
-  return json::parse(read_file(source_folder() / "docs/schema" / name));
-}
 
 // A tiny random DINOv2 with 3 registers and 7 classes, the preprocessing of 22 x 22 pixels (4 x 4
 // patches), and pictures of two classes, one broken file and one that is no image.
