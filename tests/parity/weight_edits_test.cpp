@@ -10,8 +10,8 @@
 
 #include "massact/base/error.h"
 #include "massact/edit/edits.h"
-#include "massact/ops/cpu/weight_reader.h"
 #include "parity/collect.h"
+#include "parity/read_weight.h"
 
 namespace massact {
 namespace {
@@ -29,29 +29,12 @@ void PrintTo(const Element& e, std::ostream* out) {
   *out << e.weight << "[" << e.row << ", " << e.column << "]";
 }
 
-// What blocks, embeddings and heads read as vectors or rows, and not as a projection.
-bool is_projection(const std::string& name) {
-  return name.find("W_") != std::string::npos && name.find("W_E") == std::string::npos &&
-         name.find("W_pos") == std::string::npos;
-}
-
-// A weight as the engine reads it, row after row.
-std::vector<float> read_weight(const Model& model, const std::string& name) {
-  const BoundWeights& weights = model.weights();
-  if (!is_projection(name)) return weights.vector(name);
-  const auto matrix = weights.matrix(name);
-  std::int64_t rows = 0;
-  for (const ops::WeightSlice& slice : matrix.slices) rows += slice.out;
-  std::vector<float> values(static_cast<std::size_t>(rows * matrix.slices.front().in));
-  ops::cpu::read_weight_rows(matrix.slices, 0, rows, values.data());
-  return values;
-}
-
 // All elements of the model that differ, and that they are `factor` times what they were.
 std::set<Element> changed(const Model& before, const Model& after, float factor) {
   std::set<Element> elements;
   for (const std::string& name : before.weights().names("")) {
-    const std::vector<float> a = read_weight(before, name), b = read_weight(after, name);
+    const std::vector<float> a = read_weight(before.weights(), name),
+                             b = read_weight(after.weights(), name);
     EXPECT_EQ(a.size(), b.size()) << name;
     const std::int64_t columns = is_projection(name)
                                      ? before.weights().matrix(name).slices.front().in
@@ -163,6 +146,11 @@ INSTANTIATE_TEST_SUITE_P(
                     Layout{"Fp8", "models/llama-fp8", {"blocks.0.attn.W_V", 3, 2}},
                     Layout{"GgufQ8", "gguf/models/planted-q8.gguf", {"blocks.1.mlp.W_out", 19, 13}},
                     Layout{"GgufExpert", "gguf/models/gpt-oss.gguf", {"experts.0.3.W_out", 2, 1}},
+                    Layout{"GgufNormOfAHead",
+                           "gguf/models/stablelm-parallel.gguf",
+                           {"blocks.1.attn.k_norm.1.w", 4, 0},
+                           "blk.1.attn_k_norm.weight",
+                           1 * 6 + 4},
                     Layout{"AdapterTransposed",
                            "models/gpt2",
                            {"blocks.0.attn.W_V", 7, 9},
@@ -209,7 +197,7 @@ TEST(WeightEdits, PrunedRowsAreOutputs) {
         std::tuple{"falcon-40b", "blocks.0.attn.W_V", 24},
         std::tuple{"llama-gptq", "blocks.0.mlp.W_out", 40}}) {
     const Model model = open_model(golden_folder() / "models" / folder);
-    const std::int64_t row = heaviest(read_weight(model, weight), columns);
+    const std::int64_t row = heaviest(read_weight(model.weights(), weight), columns);
     const Model pruned =
         edit::with_weight_edits(model, {{.where = "test", .weight = weight, .prune_rows = 1}});
     std::set<std::int64_t> rows;

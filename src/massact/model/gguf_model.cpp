@@ -127,13 +127,12 @@ class GgufTable {
     return projection(rest, spec);
   }
 
-  // Norms of single heads ("attn.q_norm.3.w") are rows of one tensor.
+  // Norms of single heads ("attn.q_norm.3.w") are entries of one tensor's first axis.
   std::string head_norm(std::string_view name, std::string_view rest, std::int64_t heads,
                         WeightSpec& spec) const {
     constexpr std::size_t kBefore = std::string_view("attn.q_norm.").size();
-    const std::int64_t head = std::stoll(std::string(rest.substr(kBefore)));
     spec.shape = {heads, model_.head_size};
-    spec.part = {.first = head * model_.head_size, .count = model_.head_size};
+    spec.expert = std::stoll(std::string(rest.substr(kBefore)));
     return std::string(name) + ".weight";
   }
 
