@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "massact/base/error.h"
@@ -173,6 +174,38 @@ TEST(WeightEdits, ARowAndAColumnAreThoseOfTheProjection) {
   };
   EXPECT_EQ(changed(model, edited(50, -1), 0.5f), row);
   EXPECT_EQ(changed(model, edited(-1, 20), 0.5f), column);
+}
+
+// Gemma's norms multiply by 1 + what HF's files hold; GGUF files hold the sum.
+TEST(WeightEdits, GemmasNormsAreWhatTheyMultiplyByInEveryFile) {
+  const Model hf = open_model(golden_folder() / "models/gemma");
+  const Model gguf = open_model(golden_folder() / "gguf/models/gemma.gguf");
+  for (const std::string weight : {"blocks.1.ln2.w", "ln_final.w"}) {
+    const auto edited = [&](const Model& model, double factor) {
+      const Model other = edit::with_weight_edits(model, edit_of({weight, 3, -1}, factor));
+      return other.weights().vector(weight);
+    };
+    EXPECT_EQ(edited(hf, 0.0)[3], -1.0f);
+    const std::vector<float> before = hf.weights().vector(weight), tripled = edited(hf, 3.0);
+    EXPECT_NE(before[3], 0.0f);
+    EXPECT_NEAR(1.0f + tripled[3], 3.0f * (1.0f + before[3]), 1e-6);
+    EXPECT_NEAR(1.0f + tripled[3], edited(gguf, 3.0)[3], 1e-6);
+    EXPECT_EQ(tripled[4], before[4]);
+    EXPECT_EQ(edited(hf, 1.0), before);
+  }
+}
+
+TEST(WeightEdits, TheHeaviestOfGemmasNormsIsOfWhatTheyMultiplyBy) {
+  const Model hf = open_model(golden_folder() / "models/gemma");
+  const std::vector<float> before = hf.weights().vector("ln_final.w");
+  const auto heaviest = std::max_element(before.begin(), before.end(), [](float a, float b) {
+    return std::abs(1.0f + a) < std::abs(1.0f + b);
+  });
+  const Model pruned =
+      edit::with_weight_edits(hf, {{.where = "test", .weight = "ln_final.w", .prune_rows = 1}});
+  std::vector<float> expected = before;
+  expected[static_cast<std::size_t>(heaviest - before.begin())] = -1.0f;
+  EXPECT_EQ(pruned.weights().vector("ln_final.w"), expected);
 }
 
 // The number of the row of [rows, columns] with the largest norm.

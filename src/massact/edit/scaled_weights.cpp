@@ -43,9 +43,11 @@ void ScaledWeights::read(std::string_view name, std::int64_t first, std::int64_t
   for (; run != runs.end() && run->first < first + count; ++run) {
     const std::int64_t begin = std::max(first, run->first);
     const std::int64_t end = std::min(first + count, run->first + run->count);
+    const double shift = run->offset * (run->factor - 1.0);  // exactly 0 for a factor of 1
     for (std::int64_t i = begin; i < end; ++i) {
       float& value = out[i - first];
-      value = rounded_to(type, static_cast<float>(static_cast<double>(value) * run->factor));
+      value =
+          rounded_to(type, static_cast<float>(static_cast<double>(value) * run->factor + shift));
     }
   }
 }

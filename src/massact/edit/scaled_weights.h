@@ -10,10 +10,12 @@
 
 namespace massact::edit {
 
-/// Elements [first, first + count) of a tensor, in row-major order, times `factor`.
+/// Elements [first, first + count) of a tensor, in row-major order: each element + `offset` is
+/// multiplied by `factor`.
 struct ScaledElements {
   std::int64_t first = 0, count = 0;
   double factor = 1.0;
+  double offset = 0.0;   ///< what the weight is more than its element in the file
   std::size_t edit = 0;  ///< who asks for it, for errors
 };
 

@@ -9,9 +9,14 @@
 namespace massact::edit {
 namespace {
 
+// What a weight is more than its elements in the file: Gemma's norms multiply by 1 + weight.
+double offset_of(const Model& model, std::string_view weight) {
+  return weight.ends_with(".w") ? static_cast<double>(model.config().norm_weight_offset) : 0.0;
+}
+
 // Σ w² of every row, read in the file's order. Each row is summed in the order of its columns.
 std::vector<double> squares_of_rows(const WeightSource& source, const std::string& name,
-                                    const WeightPlacement& place) {
+                                    const WeightPlacement& place, double offset) {
   std::vector<double> squares(static_cast<std::size_t>(place.rows), 0.0);
   std::vector<float> values;
   const auto read = [&](std::int64_t first, std::int64_t last) {
@@ -19,7 +24,7 @@ std::vector<double> squares_of_rows(const WeightSource& source, const std::strin
     source.read(name, first, last - first + 1, values.data());
   };
   const auto add = [&](std::int64_t row, std::int64_t at) {
-    const auto w = static_cast<double>(values[static_cast<std::size_t>(at)]);
+    const double w = static_cast<double>(values[static_cast<std::size_t>(at)]) + offset;
     squares[static_cast<std::size_t>(row)] += w * w;
   };
   if (place.column_stride == 1) {
@@ -39,8 +44,9 @@ std::vector<double> squares_of_rows(const WeightSource& source, const std::strin
 }
 
 std::vector<std::int64_t> heaviest_rows(const WeightSource& source, const std::string& name,
-                                        const WeightPlacement& place, std::int64_t count) {
-  const std::vector<double> squares = squares_of_rows(source, name, place);
+                                        const WeightPlacement& place, double offset,
+                                        std::int64_t count) {
+  const std::vector<double> squares = squares_of_rows(source, name, place, offset);
   std::vector<std::pair<double, std::int64_t>> order;
   for (std::size_t r = 0; r < squares.size(); ++r) {
     order.emplace_back(-squares[r], static_cast<std::int64_t>(r));
@@ -72,7 +78,7 @@ void check_place(const WeightEdit& edit, const WeightPlacement& place) {
 // The edits of one model's weights, by tensor.
 class Resolution {
  public:
-  explicit Resolution(const BoundWeights& weights) : weights_(weights) {}
+  explicit Resolution(const Model& model) : model_(model), weights_(model.weights()) {}
 
   ScaledTensors resolve(const std::vector<WeightEdit>& edits) {
     for (std::size_t i = 0; i < edits.size(); ++i) add(edits[i], i);
@@ -101,11 +107,12 @@ class Resolution {
     const WeightPlacement place = weights_.placement(edit.weight);
     check_place(edit, place);
     const std::string name = weights_.source_name(edit.weight);
+    const double offset = offset_of(model_, edit.weight);
     if (edit.prune_rows > 0) {
       for (const std::int64_t row :
-           heaviest_rows(weights_.source(), name, place, edit.prune_rows)) {
+           heaviest_rows(weights_.source(), name, place, offset, edit.prune_rows)) {
         add_elements(name, place, {row, row + 1}, {0, place.columns},
-                     {.factor = 0.0, .edit = number});
+                     {.factor = 0.0, .offset = offset, .edit = number});
       }
       return;
     }
@@ -113,7 +120,7 @@ class Resolution {
       return index < 0 ? Range{0, all} : Range{index, index + 1};
     };
     add_elements(name, place, range(edit.row, place.rows), range(edit.column, place.columns),
-                 {.factor = edit.factor, .edit = number});
+                 {.factor = edit.factor, .offset = offset, .edit = number});
   }
 
   using Range = std::pair<std::int64_t, std::int64_t>;  // from, to
@@ -137,6 +144,7 @@ class Resolution {
     }
   }
 
+  const Model& model_;
   const BoundWeights& weights_;
   ScaledTensors scaled_;
 };
@@ -144,12 +152,12 @@ class Resolution {
 }  // namespace
 
 void require_weight_edits(const Model& model, const std::vector<WeightEdit>& edits) {
-  (void)Resolution(model.weights()).resolve(edits);
+  (void)Resolution(model).resolve(edits);
 }
 
 Model with_weight_edits(const Model& model, const std::vector<WeightEdit>& edits) {
   const BoundWeights& weights = model.weights();
-  auto source = std::make_shared<ScaledWeights>(model, Resolution(weights).resolve(edits));
+  auto source = std::make_shared<ScaledWeights>(model, Resolution(model).resolve(edits));
   Model::Parts parts{.config = model.config(),
                      .weights = weights.with_source(std::move(source)),
                      .path = model.path(),
