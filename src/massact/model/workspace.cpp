@@ -30,10 +30,12 @@ std::uint64_t Workspace::bytes_for(const ModelConfig& config, std::int64_t rows)
   const std::int64_t widest =
       std::max({config.width, config.mlp_size, config.heads * config.head_size});
   const std::uint64_t experts = config.moe.experts > 0 ? MoeMlp::workspace_bytes(config, rows) : 0;
+  // `explain` looks into the norms behind the branches.
+  const std::int64_t normalized = config.has_branch_norms() ? config.width : 0;
   // Two more bytes per value of the widest product's input: its bf16 copy.
-  return experts +
-         static_cast<std::uint64_t>(
-             rows * (4 * (2 * config.width + heads + mlp + grid_floats(config)) + 2 * widest));
+  return experts + static_cast<std::uint64_t>(rows * (4 * (2 * config.width + normalized + heads +
+                                                           mlp + grid_floats(config)) +
+                                                      2 * widest));
 }
 
 std::uint64_t Workspace::sums_bytes_for(const ModelConfig& config, std::int64_t rows) {

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <map>
+#include <utility>
+#include <vector>
 
 #include "massact/run/observer.h"
 
@@ -16,6 +18,8 @@ struct Extreme {
   std::int64_t column = 0;
 };
 
+/// Of `ln2_post_normalized` what is kept is what the norm read, the down projection's output (RMS
+/// norms: normalised times divisor); `ln2_post_scale` must be observed too.
 class Extremes final : public Observer {
  public:
   void observe(const SiteView& view, Threads& threads) override;
@@ -23,6 +27,7 @@ class Extremes final : public Observer {
 
  private:
   std::map<Site, Extreme> by_site_;
+  std::map<std::pair<int, std::int64_t>, std::vector<float>> divisors_;  // by block and sequence
 };
 
 }  // namespace massact::observe

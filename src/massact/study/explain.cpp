@@ -31,6 +31,12 @@ std::vector<Site> block_sites(const ModelConfig& config, std::span<const SiteKin
   return sites;
 }
 
+// The input and the output of the down projection: behind a norm, by what that divided.
+std::vector<SiteKind> down_projection_sites(const ModelConfig& config) {
+  if (!config.has_branch_norms()) return {SiteKind::mlp_post, SiteKind::mlp_out};
+  return {SiteKind::mlp_post, SiteKind::ln2_post_scale, SiteKind::ln2_post_normalized};
+}
+
 std::vector<int> all_layers(const ModelConfig& config) {
   std::vector<int> layers(static_cast<std::size_t>(config.layers) + 1);
   std::iota(layers.begin(), layers.end(), 0);
@@ -69,8 +75,8 @@ void watch_attention(const Context& context, std::shared_ptr<const observe::Mass
   sweep.path = &sweep.plan.observe(
       block_sites(config, observe::kPathSites),
       observe::VectorPath({.massive = std::move(massive), .labels = context.labels}));
-  static constexpr SiteKind kDown[] = {SiteKind::mlp_post, SiteKind::mlp_out};
-  sweep.extremes = &sweep.plan.observe(block_sites(config, kDown), observe::Extremes{});
+  sweep.extremes =
+      &sweep.plan.observe(block_sites(config, down_projection_sites(config)), observe::Extremes{});
 }
 
 observe::TokenLists lists_of(const FoundScalars& found) {

@@ -364,9 +364,12 @@ std::vector<SuperWeight> super_weights_of(const Context& context,
   std::vector<SuperWeight> weights;
   observe::WeightLines lines(context.model);
   const auto& by_site = extremes.by_site();
-  for (int block = 0; block < context.model.config().layers; ++block) {
+  const ModelConfig& config = context.model.config();
+  const SiteKind output_site =
+      config.has_branch_norms() ? SiteKind::ln2_post_normalized : SiteKind::mlp_out;
+  for (int block = 0; block < config.layers; ++block) {
     const auto input = by_site.find({SiteKind::mlp_post, block});
-    const auto output = by_site.find({SiteKind::mlp_out, block});
+    const auto output = by_site.find({output_site, block});
     if (input == by_site.end() || output == by_site.end()) continue;
     if (input->second.sequence < 0 || output->second.sequence < 0) continue;
     SuperWeight next;

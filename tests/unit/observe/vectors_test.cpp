@@ -72,6 +72,28 @@ TEST(Extremes, KeepTheFirstOfTheLargestMagnitudes) {
   EXPECT_EQ(extreme.column, 1);
 }
 
+// What a norm read is what it made of it times its divisor: 5 * 0.5 < 3 * 2.
+TEST(Extremes, AreThoseBeforeTheNormBehindTheMlp) {
+  Extremes extremes;
+  Threads threads(2);
+  std::vector<float> first_scale = {0.5f, 2.0f}, first = {5, 1, 2, -3};
+  std::vector<float> second_scale = {1.0f, 0.1f}, second = {4, 4, 9, 9};
+  const auto show = [&](SiteKind kind, std::vector<float>& values, std::int64_t sequence) {
+    SiteView view = view_of(values, 2, sequence);
+    view.site.kind = kind;
+    extremes.observe(view, threads);
+  };
+  show(SiteKind::ln2_post_scale, first_scale, 0);
+  show(SiteKind::ln2_post_scale, second_scale, 1);
+  show(SiteKind::ln2_post_normalized, first, 0);
+  show(SiteKind::ln2_post_normalized, second, 1);
+  const Extreme extreme = extremes.by_site().at({SiteKind::ln2_post_normalized, 2});
+  EXPECT_EQ(extreme.value, -6.0f);
+  EXPECT_EQ(extreme.sequence, 0);
+  EXPECT_EQ(extreme.position, 1);
+  EXPECT_EQ(extreme.column, 1);
+}
+
 TEST(Extremes, NothingInZeros) {
   Extremes extremes;
   Threads threads(1);
