@@ -36,17 +36,29 @@ std::vector<fs::path> golden_models() {
   return models;
 }
 
-TEST(WeightPlacement, IsWhereTheEngineReads) {
-  std::size_t weights_seen = 0;
-  for (const fs::path& path : golden_models()) {
-    const Model model = open_model(path);
-    for (const std::string& name : model.weights().names("")) {
-      ASSERT_EQ(placed_weight(model.weights(), name), read_weight(model.weights(), name))
-          << path << " " << name;
-      ++weights_seen;
-    }
+// How many weights were compared.
+std::size_t compare(const Model& model) {
+  std::size_t count = 0;
+  for (const std::string& name : model.weights().names("")) {
+    EXPECT_EQ(placed_weight(model.weights(), name), read_weight(model.weights(), name))
+        << model.path() << " " << name;
+    ++count;
   }
-  EXPECT_GT(weights_seen, 3000u);
+  return count;
+}
+
+TEST(WeightPlacement, IsWhereTheEngineReads) {
+  std::size_t count = 0;
+  for (const fs::path& path : golden_models()) count += compare(open_model(path));
+  EXPECT_GT(count, 3000u);
+}
+
+TEST(WeightPlacement, IsWhereTheEngineReadsWithAnAdapter) {
+  for (const auto& [model, adapter] :
+       {std::pair{"gpt2", "gpt2-lora"}, std::pair{"llama-gqa-tied", "llama-lora"}}) {
+    const OpenOptions options{.tokenizer = {}, .adapter = golden_folder() / "adapters" / adapter};
+    EXPECT_GT(compare(open_model(golden_folder() / "models" / model, options)), 10u);
+  }
 }
 
 }  // namespace
