@@ -215,6 +215,38 @@ RunToCome evaluation(const Plan& evaluated, const Meter& meter, const AblateOpti
   return run;
 }
 
+// A variant with other weights, and its streams: an edited weight is decoded where the file's was
+// only viewed.
+struct WeightsRun {
+  Plan plan;
+  std::int64_t streams = 1;
+};
+
+std::vector<WeightsRun> runs_of_weights(const AblationSubject& subject,
+                                        const AblateOptions& options) {
+  std::vector<WeightsRun> runs;
+  if (!options.plan) return runs;
+  for (const edit::VariantSpec& spec : options.plan->variants) {
+    if (spec.weights.empty()) continue;
+    const Model edited = edit::with_weight_edits(subject.model, spec.weights);
+    runs.push_back({subject.meter.make_plan(edited), spec.edits.empty() ? 1 : 2});
+  }
+  return runs;
+}
+
+// Refuses a budget that one of the runs to come does not fit into.
+void check_memory(const AblationSubject& subject, const Plan& evaluated, const TargetSearch* search,
+                  const AblateOptions& options) {
+  std::vector<RunToCome> runs = {evaluation(evaluated, subject.meter, options)};
+  if (search != nullptr) runs.push_back(search->run(options.run));
+  const std::vector<WeightsRun> edited = runs_of_weights(subject, options);
+  for (const auto& [plan, streams] : edited) {
+    runs.push_back(evaluation(plan, subject.meter, options));
+    runs.back().streams = streams;
+  }
+  require_memory(runs, options.run);
+}
+
 }  // namespace
 
 CalibrationSplit split_text(const Model& model, TokenStreams streams,
@@ -314,13 +346,9 @@ void ablate(const AblationSubject& subject, const AblateOptions& options, Progre
             AblateResult& result) {
   const ModelConfig& config = subject.model.config();
   const Plan evaluated = subject.meter.make_plan(subject.model);
-  std::vector<RunToCome> runs = {evaluation(evaluated, subject.meter, options)};
   std::optional<TargetSearch> search;
-  if (!options.plan || options.plan->needs_findings()) {
-    search = subject.search();
-    runs.push_back(search->run(options.run));
-  }
-  require_memory(runs, options.run);
+  if (!options.plan || options.plan->needs_findings()) search = subject.search();
+  check_memory(subject, evaluated, search ? &*search : nullptr, options);
   result.selector = options.selector;
   edit::EditContext context{.labels = subject.labels,
                             .found = {},
