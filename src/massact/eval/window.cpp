@@ -59,7 +59,9 @@ std::vector<Window> hf_windows(Ids ids, std::int64_t seq_len, std::optional<std:
 
 std::vector<Window> llama_cpp_windows(Ids ids, std::int64_t seq_len,
                                       std::optional<std::int32_t> bos) {
-  require_length(seq_len);
+  if (seq_len < 3) {
+    fail_usage("--seq-len", "expected at least 3 with --ppl llama.cpp, got {}", seq_len);
+  }
   std::vector<std::int32_t> stream;
   if (bos) stream.push_back(*bos);
   stream.insert(stream.end(), ids.begin(), ids.end());

@@ -35,6 +35,9 @@ TEST(Windows, LlamaCppReplacesTheFirstTokenAndScoresTheSecondHalf) {
   EXPECT_EQ(windows[1].tokens, (Ids{0, 5, 6, 7}));
   EXPECT_EQ(windows[1].targets, (Ids{7}));
   EXPECT_EQ(windows[1].first_row, 2);
+  // Of two tokens nothing is behind the middle.
+  EXPECT_EQ(llama_cpp_windows(ids, 3, 0)[1].targets, (Ids{5}));
+  EXPECT_THROW(llama_cpp_windows(ids, 2, 0), UsageError);
 }
 
 TEST(Windows, RollingScoresEveryTokenOnce) {
