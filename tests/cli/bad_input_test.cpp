@@ -187,9 +187,10 @@ void expect_named_budget_is_the_least(const RunWith& run_with) {
   const Outcome refused = run_with("1M");
   ASSERT_EQ(refused.status, 2) << refused.err;
   std::smatch least;
-  ASSERT_TRUE(std::regex_search(refused.err, least, std::regex("at least ([0-9]+)[.]([0-9]) MiB")))
+  ASSERT_TRUE(
+      std::regex_search(refused.err, least, std::regex("at least ([0-9]+)[.]?([0-9]?) MiB")))
       << refused.err;
-  const int tenths = 10 * std::stoi(least[1]) + std::stoi(least[2]);
+  const int tenths = std::stoi(least[1].str() + (least[2].length() == 0 ? "0" : least[2].str()));
   const auto mib = [](int value) { return fmt::format("{}.{}MiB", value / 10, value % 10); };
   const Outcome enough = run_with(mib(tenths)), too_little = run_with(mib(tenths - 1));
   EXPECT_EQ(enough.status, 0) << enough.err;

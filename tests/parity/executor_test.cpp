@@ -227,6 +227,33 @@ TEST(Executor, SeveralPassesCountTheEmbeddingBesideTheWorkspace) {
   EXPECT_GE(parts.total, parts.program + parts.workspace + blocks + parts.embedding + parts.hidden);
 }
 
+// What is computed together is no more than what a pass has: the least budget is one sequence's.
+TEST(Executor, PassesOfFewRowsNeedASmallWorkspace) {
+  const Model model = model_of("llama-mha");
+  const std::vector<std::int64_t> lengths(400, 8);
+  MemoryRequest request{.lengths = lengths, .blocks_run = model.config().layers};
+  const std::uint64_t smallest = smallest_memory(model, request);
+  request.lengths = std::span(lengths).first(1);
+  const std::uint64_t alone = plan_memory(model, request).total;
+  request.lengths = lengths;
+  const std::uint64_t texts = 399 * (8 * 24 + 384), embedding = 1 << 20;
+  EXPECT_LE(smallest, alone + texts + embedding);
+
+  request.budget = smallest;
+  MemoryPlan plan = plan_memory(model, request);
+  EXPECT_EQ(plan.passes(), 400);
+  EXPECT_EQ(plan.batch_rows, 8);
+  EXPECT_EQ(plan.total, smallest);
+  for (std::int64_t passes = 400; passes > 1; passes = plan.passes()) {
+    request.budget += 1 << 16;
+    plan = plan_memory(model, request);
+    EXPECT_LE(plan.total, request.budget);
+    EXPECT_LE(plan.passes(), passes);
+  }
+  request.budget = smallest - 1;
+  EXPECT_THROW(plan_memory(model, request), UsageError);
+}
+
 TEST(Executor, EveryThreadAndStreamAddsWhatItKeeps) {
   const Model model = open_model(golden_folder() / "models" / "gpt2");
   const Plan plan(model, std::vector<Plan::Tokens>{{1, 2, 3}});

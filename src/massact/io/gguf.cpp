@@ -214,12 +214,16 @@ void GgufSource::read(std::string_view name, std::int64_t first, std::int64_t co
   check_range(tensor, first, count);
   const auto type = std::find_if(gguf_types().begin(), gguf_types().end(),
                                  [&](const GgufType& t) { return t.name == tensor.encoding; });
-  const auto* blocks = reinterpret_cast<const std::uint8_t*>(data(tensor));
-  const std::int64_t size = type->block_elements;
+  const std::int64_t size = type->block_elements, before = first / size;
+  const std::int64_t block_count = (first + count + size - 1) / size - before;
+  std::vector<std::byte> scratch;
+  const auto* blocks = reinterpret_cast<const std::uint8_t*>(
+      bytes_of(tensor, static_cast<std::uint64_t>(before * type->block_bytes),
+               static_cast<std::uint64_t>(block_count * type->block_bytes), scratch));
   for (std::int64_t done = 0; done < count;) {
     const std::int64_t begin = (first + done) % size;
     const std::int64_t taken = std::min(size - begin, count - done);
-    const std::uint8_t* block = blocks + (first + done) / size * type->block_bytes;
+    const std::uint8_t* block = blocks + ((first + done) / size - before) * type->block_bytes;
     if (taken == size) {
       type->dequantize(block, out + done);
     } else {

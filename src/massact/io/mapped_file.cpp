@@ -50,6 +50,17 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& 
 
 MappedFile::~MappedFile() { ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size()); }
 
+void MappedFile::copy(std::uint64_t offset, std::span<std::byte> out) const {
+  while (!out.empty()) {
+    const ssize_t got = ::pread(file_.get(), out.data(), out.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    require(got > 0, path_.string(), "expected {} bytes at byte {}, got: {}", out.size(), offset,
+            got == 0 ? "the end of the file" : std::strerror(errno));
+    offset += static_cast<std::uint64_t>(got);
+    out = out.subspan(static_cast<std::size_t>(got));
+  }
+}
+
 void MappedFile::will_need(std::uint64_t offset, std::uint64_t count) const {
   const std::uint64_t size = bytes_.size(), begin = std::min(offset, size);
   const std::uint64_t end = begin + std::min(count, size - begin);

@@ -26,6 +26,10 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return bytes_; }
   const std::filesystem::path& path() const { return path_; }
 
+  /// Copies bytes [offset, offset + out.size()) without mapping their pages. Throws Error if the
+  /// file does not give them (any more).
+  void copy(std::uint64_t offset, std::span<std::byte> out) const;
+
   /// Has bytes [offset, offset + count) read into the system's cache and waits until they are
   /// there. They take no memory of this process yet. Never fails.
   void will_need(std::uint64_t offset, std::uint64_t count) const;

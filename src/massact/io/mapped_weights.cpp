@@ -6,6 +6,11 @@
 #include "massact/base/error.h"
 
 namespace massact {
+namespace {
+
+constexpr std::uint64_t kFewBytes = 64 << 10;
+
+}  // namespace
 
 MappedWeights::MappedWeights(std::string description, std::vector<MappedTensor> tensors)
     : description_(std::move(description)) {
@@ -32,6 +37,16 @@ const std::byte* MappedWeights::data(const TensorInfo& tensor) const {
   return at.file->bytes().data() + at.offset;
 }
 
+const std::byte* MappedWeights::bytes_of(const TensorInfo& tensor, std::uint64_t first,
+                                         std::uint64_t count,
+                                         std::vector<std::byte>& scratch) const {
+  if (tensor.bytes <= kSmallTensor || count > kFewBytes) return data(tensor) + first;
+  scratch.resize(static_cast<std::size_t>(count));
+  const Place& at = place(tensor);
+  at.file->copy(at.offset + first, scratch);
+  return scratch.data();
+}
+
 void MappedWeights::check_range(const TensorInfo& tensor, std::int64_t first,
                                 std::int64_t count) const {
   const std::int64_t size = tensor.shape.element_count(tensor.name);
@@ -53,7 +68,13 @@ void MappedWeights::read(std::string_view name, std::int64_t first, std::int64_t
   const TensorInfo& tensor = info(name);
   check_range(tensor, first, count);
   if (!place(tensor).strides.empty()) return read_strided(tensor, first, count, out);
-  read_floats(view(name), first, count, out);
+  TensorView part = view(name);
+  const auto size = static_cast<std::uint64_t>(size_of(tensor.type));
+  std::vector<std::byte> scratch;
+  part.data = bytes_of(tensor, static_cast<std::uint64_t>(first) * size,
+                       static_cast<std::uint64_t>(count) * size, scratch);
+  part.shape = {count};
+  read_floats(part, 0, count, out);
 }
 
 // Element by element: transposed weights are rare, and packing them costs more.

@@ -22,8 +22,15 @@ struct MappedTensor {
 };
 
 /// Tensors at known places of mapped files.
+///
+/// Few elements of a large tensor (rows of an embedding) are copied out of the file instead of
+/// being read where it is mapped: around every byte that is touched the system maps up to 2 MiB, so
+/// that a hundred rows of GPT-2's embedding would have all its 77 MB resident.
 class MappedWeights : public WeightSource {
  public:
+  /// Tensors up to this size are read where they are mapped.
+  static constexpr std::uint64_t kSmallTensor = std::uint64_t{1} << 20;
+
   /// Throws if two tensors have the same name.
   MappedWeights(std::string description, std::vector<MappedTensor> tensors);
 
@@ -39,6 +46,10 @@ class MappedWeights : public WeightSource {
  protected:
   /// First byte of a tensor of this source.
   const std::byte* data(const TensorInfo& tensor) const;
+  /// Bytes [first, first + count) of a tensor: few of a large one in `scratch`, else where they are
+  /// mapped.
+  const std::byte* bytes_of(const TensorInfo& tensor, std::uint64_t first, std::uint64_t count,
+                            std::vector<std::byte>& scratch) const;
   /// Throws unless elements [first, first + count) are inside the tensor.
   void check_range(const TensorInfo& tensor, std::int64_t first, std::int64_t count) const;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "massact/base/error.h"
+#include "massact/io/mapped_weights.h"
 #include "massact/ops/elementwise.h"
 
 namespace massact {
@@ -88,9 +89,9 @@ void release_embedding(const Model& model) {
 }
 
 std::uint64_t embedding_bytes(const Model& model) {
-  std::uint64_t bytes = 0;
-  for (const auto table : kTables) bytes += model.weights().stored_bytes(table);
-  return bytes;
+  // Rows of a large table are copied out of the file; positions are neighbours.
+  return std::min(model.weights().stored_bytes(kTables[0]), MappedWeights::kSmallTensor) +
+         model.weights().stored_bytes(kTables[1]);
 }
 
 Unembedding Unembedding::pack(const Model& model, ops::Precision precision, Threads& threads) {

@@ -21,10 +21,10 @@ void embed(const Model& model, std::span<const std::int32_t> tokens,
            std::span<const ops::RowRange> sequences, FloatMatrix hidden, SiteVisitor& sites,
            Workspace& workspace, Threads& threads);
 
-/// What reading the embedding has left in memory goes back to the system: the tables are mapped
-/// files, and around each row the system maps up to 2 MiB.
+/// What reading the embedding has left in memory goes back to the system: small tables and
+/// positions are read where the file is mapped.
 void release_embedding(const Model& model);
-/// Bytes of the tables as they are stored: what `embed` may hold at most before they are released.
+/// Bytes of the file that `embed` may hold at most before they are released.
 std::uint64_t embedding_bytes(const Model& model);
 
 /// The final norm and the head: the projection to the vocabulary, or to classes of what the head

@@ -96,7 +96,7 @@ std::string cost_text(const Inspection& x, const TextStyle& style) {
   out +=
       field("memory",
             fmt::format("{} at most: packed weights {} ({}), {} as stored while they are packed, "
-                        "hidden states {}, workspace {}, the program itself {}{}",
+                        "hidden states {}, workspace {}, the program itself {}",
                         format_bytes(m.total), format_bytes(m.blocks),
                         m.resident ? "all layers stay in memory"
                                    : fmt::format("of {} per layer{}", format_bytes(m.block),
@@ -104,11 +104,7 @@ std::string cost_text(const Inspection& x, const TextStyle& style) {
                                                                      " for the experts in use"
                                                                : ""),
                         format_bytes(m.source), format_bytes(m.hidden), format_bytes(m.workspace),
-                        format_bytes(m.program),
-                        m.embedding > m.blocks + m.source + m.workspace
-                            ? "; before there are packed weights, the embedding as stored " +
-                                  format_bytes(m.embedding)
-                            : ""),
+                        format_bytes(m.program)),
             style);
   out += field("passes", fmt::format("{} over the weights", m.passes()), style);
   out += field(

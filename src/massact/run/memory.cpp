@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <numeric>
+#include <utility>
 
 #include "massact/base/error.h"
 #include "massact/base/units.h"
@@ -28,41 +30,34 @@ constexpr std::uint64_t kThreadBytes = std::uint64_t{128} << 10;  // its stack a
 // Of a text beside its hidden states: ids in the corpus, its windows and its plan, measured.
 constexpr std::uint64_t kTextBytesPerToken = 24, kTextBytesPerSequence = 384;
 
-// Around a row of a mapped table the system maps some pages more: up to a huge page, mostly less.
-constexpr std::uint64_t kMappedPerRow = std::uint64_t{256} << 10;
-
 constexpr std::int64_t kLogitsValues = std::int64_t{16} << 20;
 
 std::uint64_t hidden_bytes(const ModelConfig& config, std::int64_t rows, std::int64_t streams) {
   return static_cast<std::uint64_t>(rows * config.width * streams) * sizeof(float);
 }
 
-// Greedy: as many sequences as fit, at least one.
-std::vector<std::int64_t> split_passes(const ModelConfig& config, const MemoryRequest& request,
-                                       std::uint64_t for_hidden) {
+// Greedy: as many sequences as `most_rows` hold, at least one.
+std::vector<std::int64_t> split_passes(std::span<const std::int64_t> lengths,
+                                       std::int64_t most_rows) {
   std::vector<std::int64_t> begins = {0};
   std::int64_t rows = 0;
-  for (std::size_t i = 0; i < request.lengths.size(); ++i) {
-    const std::int64_t with = rows + request.lengths[i];
-    if (rows > 0 && hidden_bytes(config, with, request.streams) > for_hidden) {
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    if (rows > 0 && rows + lengths[i] > most_rows) {
       begins.push_back(static_cast<std::int64_t>(i));
       rows = 0;
     }
-    rows += request.lengths[i];
+    rows += lengths[i];
   }
-  begins.push_back(static_cast<std::int64_t>(request.lengths.size()));
+  begins.push_back(static_cast<std::int64_t>(lengths.size()));
   return begins;
 }
 
-std::int64_t rows_of_largest_pass(const MemoryPlan& plan, std::span<const std::int64_t> lengths) {
+std::int64_t rows_of_largest_pass(std::span<const std::int64_t> begins,
+                                  std::span<const std::int64_t> lengths) {
   std::int64_t most = 0;
-  for (std::int64_t pass = 0; pass < plan.passes(); ++pass) {
-    std::int64_t rows = 0;
-    for (auto s = plan.pass_begins[static_cast<std::size_t>(pass)];
-         s < plan.pass_begins[static_cast<std::size_t>(pass) + 1]; ++s) {
-      rows += lengths[static_cast<std::size_t>(s)];
-    }
-    most = std::max(most, rows);
+  for (std::size_t pass = 0; pass + 1 < begins.size(); ++pass) {
+    most = std::max(most, std::accumulate(lengths.begin() + begins[pass],
+                                          lengths.begin() + begins[pass + 1], std::int64_t{0}));
   }
   return most;
 }
@@ -101,68 +96,102 @@ std::uint64_t thread_bytes(const Model& model, const MemoryRequest& request) {
           ops::attention_thread_bytes(config.head_size));
 }
 
-// What a run needs, however it is divided into passes.
-struct Fit {
-  MemoryPlan plan;               // without passes and hidden states
-  std::uint64_t end = 0;         // the unembedding, packed and as it is stored
-  std::uint64_t one_pass = 0;    // without hidden states
-  std::uint64_t several = 0;     // the same
-  std::uint64_t all_hidden = 0;  // of one pass
-  std::uint64_t smallest = 0;
+// What a run needs; what depends on the rows of its largest pass is asked for with them.
+class Needs {
+ public:
+  Needs(const Model& model, const MemoryRequest& request);
+
+  std::int64_t longest() const { return longest_; }
+  std::int64_t all_rows() const { return all_rows_; }
+  /// Without passes, whose largest has so many rows.
+  MemoryPlan plan(std::int64_t rows) const;
+  std::uint64_t one_pass() const;
+  std::uint64_t several(std::int64_t rows) const;  ///< passes of at most so many rows
+  std::uint64_t smallest() const { return std::min(one_pass(), several(longest_)); }
+  /// The unembedding, packed and as it is stored. Blocks are gone before it is packed.
+  std::uint64_t end() const { return end_; }
+
+ private:
+  std::uint64_t held() const { return std::max(plan_.blocks + plan_.source, end_); }
+  std::uint64_t workspace(std::int64_t batch_rows) const;
+
+  const Model& model_;
+  const MemoryRequest& request_;
+  std::int64_t longest_ = 1, all_rows_ = 0;
+  std::uint64_t end_ = 0;
+  MemoryPlan plan_;  // `workspace` is what does not depend on rows
 };
 
-Fit fit(const Model& model, const MemoryRequest& request) {
+Needs::Needs(const Model& model, const MemoryRequest& request) : model_(model), request_(request) {
   const ModelConfig& config = model.config();
-  const BoundWeights& weights = model.weights();
-  std::int64_t longest = 1, all_rows = 0;
   for (const std::int64_t length : request.lengths) {
-    longest = std::max(longest, length);
-    all_rows += length;
+    longest_ = std::max(longest_, length);
+    all_rows_ += length;
   }
-  Fit fitted;
-  MemoryPlan& plan = fitted.plan;
-  plan.block = Block::packed_bytes(config, request.precision);
-  plan.experts = expert_count(config, all_rows, request.streams) *
-                 MoeMlp::expert_bytes(config, request.precision);
-  plan.blocks = request.blocks_run > 0 ? plan.block + plan.experts : 0;
-  plan.batch_rows = std::min(std::max(kBatchRows, longest), all_rows);
-  plan.workspace = Workspace::bytes_for(config, plan.batch_rows);
-  plan.workspace += thread_bytes(model, request);
-  if (request.attention_sums) plan.workspace += Workspace::sums_bytes_for(config, plan.batch_rows);
+  plan_.block = Block::packed_bytes(config, request.precision);
+  plan_.experts = expert_count(config, all_rows_, request.streams) *
+                  MoeMlp::expert_bytes(config, request.precision);
+  plan_.blocks = request.blocks_run > 0 ? plan_.block + plan_.experts : 0;
+  plan_.workspace = thread_bytes(model, request);
   if (request.logits) {
-    plan.unembedding = Unembedding::packed_bytes(config, request.precision);
+    plan_.unembedding = Unembedding::packed_bytes(config, request.precision);
+    const char* last = config.tied_embeddings ? "embed." : "unembed.";
+    end_ = plan_.unembedding + model.weights().stored_bytes(last);
     const std::int64_t rows = config.head.pools()       ? 1
-                              : config.head.reads_all() ? longest
-                                                        : std::min(logits_rows(config), longest);
-    plan.workspace += static_cast<std::uint64_t>(rows * config.logit_count()) * sizeof(float);
+                              : config.head.reads_all() ? longest_
+                                                        : std::min(logits_rows(config), longest_);
+    plan_.workspace += static_cast<std::uint64_t>(rows * config.logit_count()) * sizeof(float);
     if (config.head.pooling == Pooling::patch_neighbours) {
-      plan.workspace += Neck::workspace_bytes(config);
+      plan_.workspace += Neck::workspace_bytes(config);
     }
   }
-  if (request.images != nullptr) {
-    plan.workspace +=
-        ImageEmbedding::bytes_for(config, request.images->height(), request.images->width(),
-                                  plan.batch_rows / longest, request.threads, request.precision);
+  plan_.source = largest_source(model);
+  plan_.embedding = embedding_bytes(model);
+  plan_.program = kProgramBytes + request.kept;
+  plan_.program += request.images != nullptr
+                       ? kImageReaderBytes
+                       : static_cast<std::uint64_t>(all_rows_) * kTextBytesPerToken +
+                             request.lengths.size() * kTextBytesPerSequence;
+}
+
+std::uint64_t Needs::workspace(std::int64_t batch_rows) const {
+  const ModelConfig& config = model_.config();
+  std::uint64_t bytes = plan_.workspace + Workspace::bytes_for(config, batch_rows);
+  if (request_.attention_sums) bytes += Workspace::sums_bytes_for(config, batch_rows);
+  if (request_.images != nullptr) {
+    bytes += ImageEmbedding::bytes_for(config, request_.images->height(), request_.images->width(),
+                                       batch_rows / longest_, request_.threads, request_.precision);
   }
-  plan.source = largest_source(model);
-  plan.embedding =
-      std::min(embedding_bytes(model), static_cast<std::uint64_t>(all_rows) * kMappedPerRow);
-  // Blocks are gone before the unembedding is packed.
-  const char* last = config.tied_embeddings ? "embed." : "unembed.";
-  fitted.end = request.logits ? plan.unembedding + weights.stored_bytes(last) : 0;
-  plan.program = kProgramBytes + request.kept;
-  plan.program += request.images != nullptr
-                      ? kImageReaderBytes
-                      : static_cast<std::uint64_t>(all_rows) * kTextBytesPerToken +
-                            request.lengths.size() * kTextBytesPerSequence;
-  const std::uint64_t held = std::max(plan.blocks + plan.source, fitted.end);
-  // The first pass reads the embedding before there is a workspace; later ones have it already.
-  fitted.one_pass = plan.program + std::max(plan.embedding, held + plan.workspace);
-  fitted.several = plan.program + plan.workspace + std::max(plan.embedding, held);
-  fitted.all_hidden = hidden_bytes(config, all_rows, request.streams);
-  fitted.smallest = std::min(fitted.one_pass + fitted.all_hidden,
-                             fitted.several + hidden_bytes(config, longest, request.streams));
-  return fitted;
+  return bytes;
+}
+
+MemoryPlan Needs::plan(std::int64_t rows) const {
+  MemoryPlan plan = plan_;
+  plan.batch_rows = std::min(std::max(kBatchRows, longest_), rows);
+  plan.workspace = workspace(plan.batch_rows);
+  plan.hidden = hidden_bytes(model_.config(), rows, request_.streams);
+  return plan;
+}
+
+// The first pass reads the embedding before there is a workspace; later ones have it already.
+std::uint64_t Needs::one_pass() const {
+  const MemoryPlan whole = plan(all_rows_);
+  return whole.program + whole.hidden + std::max(whole.embedding, held() + whole.workspace);
+}
+
+std::uint64_t Needs::several(std::int64_t rows) const {
+  const MemoryPlan part = plan(rows);
+  return part.program + part.hidden + part.workspace + std::max(part.embedding, held());
+}
+
+// The most rows whose passes the budget holds.
+std::int64_t rows_that_fit(const Needs& needs, std::uint64_t budget) {
+  std::int64_t fits = needs.longest(), too_many = needs.all_rows() + 1;
+  while (too_many - fits > 1) {
+    const std::int64_t middle = fits + (too_many - fits) / 2;
+    (needs.several(middle) <= budget ? fits : too_many) = middle;
+  }
+  return fits;
 }
 
 }  // namespace
@@ -184,7 +213,7 @@ std::int64_t logits_rows(const ModelConfig& config) {
 }
 
 std::uint64_t smallest_memory(const Model& model, const MemoryRequest& request) {
-  return fit(model, request).smallest;
+  return Needs(model, request).smallest();
 }
 
 std::uint64_t memory_budget(std::uint64_t requested) {
@@ -198,20 +227,20 @@ void require_budget(std::uint64_t smallest, std::uint64_t budget) {
 }
 
 MemoryPlan plan_memory(const Model& model, const MemoryRequest& request) {
-  const ModelConfig& config = model.config();
   const std::uint64_t budget = memory_budget(request.budget);
-  const Fit fitted = fit(model, request);
-  require_budget(fitted.smallest, budget);
-  MemoryPlan plan = fitted.plan;
-  const bool one = fitted.one_pass + fitted.all_hidden <= budget;
-  const std::uint64_t fixed = one ? fitted.one_pass : fitted.several;
-  plan.pass_begins = split_passes(config, request, budget - fixed);
-  plan.hidden = hidden_bytes(config, rows_of_largest_pass(plan, request.lengths), request.streams);
-  plan.total = fixed + plan.hidden;
+  const Needs needs(model, request);
+  require_budget(needs.smallest(), budget);
+  const bool one = needs.one_pass() <= budget;
+  const std::int64_t most_rows = one ? needs.all_rows() : rows_that_fit(needs, budget);
+  auto begins = split_passes(request.lengths, most_rows);
+  const std::int64_t rows = rows_of_largest_pass(begins, request.lengths);
+  MemoryPlan plan = needs.plan(rows);
+  plan.pass_begins = std::move(begins);
+  plan.total = one ? needs.one_pass() : needs.several(rows);
   const std::uint64_t all_blocks =
       (plan.block + plan.experts) * static_cast<std::uint64_t>(request.blocks_run);
   const std::uint64_t everything = plan.program + plan.workspace + all_blocks + plan.hidden +
-                                   std::max({plan.source, fitted.end, plan.embedding});
+                                   std::max({plan.source, needs.end(), plan.embedding});
   if (plan.passes() > 1 && everything <= budget) {
     plan.resident = true;
     plan.blocks = all_blocks;

@@ -19,7 +19,7 @@ struct MemoryPlan {
   bool resident = false;      ///< all blocks stay in memory between passes
   std::uint64_t unembedding = 0;
   std::uint64_t source = 0;     ///< weights as they are stored, while they are being packed
-  std::uint64_t embedding = 0;  ///< as it is stored: read before there are blocks
+  std::uint64_t embedding = 0;  ///< what reading it holds of the file, before there are blocks
   std::uint64_t hidden = 0;     ///< hidden states of all streams of the largest pass
   std::uint64_t workspace = 0;  ///< activations inside a block, and what each thread keeps
   std::uint64_t program = 0;    ///< the program itself: libraries, texts, results
