@@ -2,10 +2,13 @@
 
 #include <set>
 
+#include "massact/base/interrupt.h"
+
 namespace massact {
 
 ops::PackedMatrix pack_weights(const BoundWeights& weights, const std::string& prefix,
                                WeightStack names, ops::Precision precision, Threads& threads) {
+  check_interrupted();  // large blocks take seconds
   std::vector<BoundWeights::Matrix> matrices;
   std::vector<ops::WeightSlice> slices;
   for (const char* name : names) {
