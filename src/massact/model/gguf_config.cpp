@@ -57,6 +57,12 @@ class ConfigWriter {
     return get<std::int64_t>("embedding_length") / heads;
   }
 
+  // The eps of the norms, which llama.cpp requires as well: there is no usual one.
+  void require_norm_eps() const {
+    require(has("attention.layer_norm_rms_epsilon") || has("attention.layer_norm_epsilon"),
+            where("attention.layer_norm_rms_epsilon"), "expected the eps of the norms, got none");
+  }
+
   // How much of a head is rotated, as HF's share `field`.
   void copy_rotary_share(const char* field) {
     if (!has("rope.dimension_count")) return;
@@ -67,12 +73,18 @@ class ConfigWriter {
   }
 
   void copy_rope_scaling() {
-    const auto type = metadata_.get_or<std::string>(key("rope.scaling.type"), "none");
+    // Files of 2023 give the factor alone, the first of them by its old name.
+    const char* const old = "rope.scale_linear";
+    const char* const factor =
+        has("rope.scaling.factor") || !has(old) ? "rope.scaling.factor" : old;
+    const bool scaled = has(factor) && get<double>(factor) != 0;
+    const auto type =
+        metadata_.get_or<std::string>(key("rope.scaling.type"), scaled ? "linear" : "none");
     if (type == "none") return;
     if (type == "longrope") return;  // by its tensors
     require(type == "linear" || type == "yarn", where("rope.scaling.type"),
             "expected none, linear, yarn or longrope, got '{}'", type);
-    json scaling = {{"rope_type", type}, {"factor", get<double>("rope.scaling.factor")}};
+    json scaling = {{"rope_type", type}, {"factor", get<double>(factor)}};
     if (has("rope.scaling.original_context_length"))
       scaling["original_max_position_embeddings"] =
           get<std::int64_t>("rope.scaling.original_context_length");
@@ -117,6 +129,9 @@ void copy_common(ConfigWriter& out) {
   out.copy<double>({{"rms_norm_eps", "attention.layer_norm_rms_epsilon", false},
                     {"layer_norm_eps", "attention.layer_norm_epsilon", false},
                     {"rope_theta", "rope.freq_base", false}});
+  out.require_norm_eps();
+  // llama.cpp's default; HF's differs between families.
+  if (!out.has("rope.freq_base")) out.config["rope_theta"] = 10000.0;
   out.copy_rotary_share("partial_rotary_factor");
   out.copy_rope_scaling();
 }
