@@ -53,6 +53,31 @@ TEST(Bench, RefusesAnotherModelThanAskedFor) {
   EXPECT_EQ(bench(there, {"--weights", "f32"}).status, 0);
 }
 
+TEST(Bench, MoreSequencesThanMemoryAreRefusedAtOnce) {
+  for (const char* many : {"100000000", "9000000000000000000"}) {
+    const Outcome outcome =
+        massact({"bench", "--file", kPlanted.string(), "--sequences", many, "--memory", "1GiB"});
+    EXPECT_EQ(outcome.status, 2);
+    EXPECT_THAT(outcome.err, HasSubstr("[--sequences] expected fewer than"));
+  }
+}
+
+// Of the experts only those that a token is sent to multiply.
+TEST(Bench, CountsWhatExpertsDo) {
+  const auto path = kGolden / "models" / "mixtral";
+  const Outcome outcome = bench(path.string(), {"--tokens", "4"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const auto config = nlohmann::json::parse(read_file(path / "config.json"));
+  const auto size = [&](const char* key) { return config[key].get<double>(); };
+  const double d = size("hidden_size"), heads = size("num_attention_heads");
+  const double head = config.value("head_dim", d / heads);
+  const double attention = 2 * (heads + size("num_key_value_heads")) * head;
+  const double experts =
+      3 * size("num_experts_per_tok") * size("intermediate_size") + size("num_local_experts");
+  EXPECT_EQ(nlohmann::json::parse(outcome.out)["matmul_flops"],
+            4 * 2 * size("num_hidden_layers") * d * (attention + experts));
+}
+
 TEST(Bench, ReadsAgainWhatItWroteButNothingElse) {
   const std::string file = (fresh_folder() / "model").string();
   const Arguments asked = {"--shape", "vit-b-14", "--layers", "1"};

@@ -38,9 +38,9 @@ std::string bench_text(const BenchResult& result, const TextStyle& style) {
   line(heading(result));
   line(fmt::format(
       "{:.4g} tokens/s, {:.4g} GFLOP/s end to end, {:.1f} % of the {:.4g} GFLOP/s that registers "
-      "reach",
+      "reach{}",
       result.tokens_per_second(), result.flops_per_second() * 1e-9, 100 * result.peak_share(),
-      result.peak_flops * 1e-9));
+      result.peak_flops * 1e-9, run.precision == ops::Precision::int8 ? " in bf16" : ""));
   line(fmt::format("{:.1f} % of the {:.4g} GFLOP/s that its own products reach",
                    100 * result.product_share(), result.product_flops_per_second() * 1e-9));
   TableRows rows = {share_row("in all", run.seconds, run.seconds)};

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <random>
 
+#include "massact/base/error.h"
+#include "massact/base/units.h"
 #include "massact/observe/magnitudes.h"
 #include "massact/ops/peak.h"
 
@@ -57,7 +59,12 @@ class Nothing final : public Observer {
 double matmul_flops_per_token(const ModelConfig& config) {
   const std::int64_t heads = 2 * (config.heads + config.kv_heads) * config.head_size;
   const std::int64_t mlp = config.mlp_size * (config.gated_mlp ? 3 : 2);
-  double flops = 2.0 * static_cast<double>(config.layers * config.width * (heads + mlp));
+  const MoeConfig& moe = config.moe;
+  const std::int64_t experts = 3 * (moe.per_token * moe.size + moe.shared_size) + moe.experts;
+  const auto sparse = std::count(moe.blocks.begin(), moe.blocks.end(), true);
+  const std::int64_t outputs =
+      config.layers * heads + (config.layers - sparse) * mlp + sparse * experts;
+  double flops = 2.0 * static_cast<double>(config.width * outputs);
   if (config.is_vision())
     flops += 2.0 * static_cast<double>(config.vision.patch_values() * config.width);
   return flops;
@@ -78,10 +85,21 @@ double attention_flops(const ModelConfig& config, std::int64_t tokens) {
   return 4.0 * pairs * static_cast<double>(config.heads * config.head_size);
 }
 
+// `run` refuses what the budget does not hold, but only when the texts are there.
+void require_texts_fit(const BenchOptions& options) {
+  const std::uint64_t budget = memory_budget(options.run.memory);
+  const double bytes = static_cast<double>(options.sequences) *
+                       static_cast<double>(options.tokens) * sizeof(std::int32_t);
+  if (bytes <= static_cast<double>(budget)) return;
+  fail_usage("--sequences", "expected fewer than {} of {} tokens: their ids alone exceed {}",
+             options.sequences, options.tokens, format_bytes(budget));
+}
+
 }  // namespace
 
 BenchResult run_bench(const Model& model, const BenchOptions& options, Progress& progress) {
   const ModelConfig& config = model.config();
+  if (!config.is_vision()) require_texts_fit(options);
   Plan plan = random_plan(model, options);
   if (options.observers) {
     plan.observe(sites::resid_post(config), observe::Magnitudes{});

@@ -31,6 +31,16 @@ TEST(BenchText, OneIsSingular) {
   EXPECT_THAT(bench_text(sample(2), style), HasSubstr(", 2 threads, "));
 }
 
+// int8 is compared with the bf16 that it stands in for, which may well be slower.
+TEST(BenchText, SaysWhoseRegistersWhereTheyAreNotTheRuns) {
+  const TextStyle style{.width = 200};
+  BenchResult result = sample(1);
+  result.run.precision = ops::Precision::int8;
+  EXPECT_THAT(bench_text(result, style), HasSubstr("that registers reach in bf16\n"));
+  result.run.precision = ops::Precision::f32;
+  EXPECT_THAT(bench_text(result, style), HasSubstr("that registers reach\n"));
+}
+
 TEST(BenchText, FitsTheTerminal) {
   for (const int width : {40, 80}) {
     std::istringstream lines(bench_text(sample(2048), {.width = width}));
