@@ -185,9 +185,10 @@ bool reads_images(const Model& model, const TextFlags& text, const ImageFlags& i
 
 void RunFlags::declare(CLI::App& command) {
   command
-      .add_option("--precision", precision,
-                  "Of matrix products; auto: bf16 for 16-bit weights if the CPU has it; int8 is an "
-                  "experiment that loses what massive activations leave of a row")
+      .add_option(
+          "--precision", precision,
+          "Of matrix products; auto: bf16 for weights of 16 bits or fewer if the CPU has it; "
+          "int8 is an experiment that loses what massive activations leave of a row")
       ->check(CLI::IsMember({"auto", "f32", "bf16", "int8"}))
       ->capture_default_str();
   command.add_option("--threads", threads, "Default: all CPUs this process may use")
