@@ -67,6 +67,20 @@ ModelConfig llama2c_config(const Llama2cConfig& file) {
   return model;
 }
 
+// The model's own tokenizer; one that cannot be read says how to do without.
+template <typename Open>
+std::shared_ptr<const Tokenizer> open_own(const Open& open, const fs::path& path) {
+  try {
+    return open(path);
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const Error& error) {
+    const std::string_view text = error.what();
+    const std::size_t behind_where = error.where().size() + std::string_view("[] ").size();
+    fail(error.where(), "{} (another can be given with --tokenizer)", text.substr(behind_where));
+  }
+}
+
 // The tokenizer the user named, else what lies beside the model, else none. An image tower has no
 // use for any: zero-shot opens that of the text tower itself.
 std::shared_ptr<const Tokenizer> find_tokenizer(const ModelConfig& config, const fs::path& beside,
@@ -81,7 +95,7 @@ std::shared_ptr<const Tokenizer> find_tokenizer(const ModelConfig& config, const
              (name == "vocab.json" && fs::exists(beside / "merges.txt")) ||
              name.starts_with("bpe_simple_vocab_16e6.txt");
   }
-  return found ? open_tokenizer(beside) : nullptr;
+  return found ? open_own(open_tokenizer, beside) : nullptr;
 }
 
 Model open_llama2c_model(const fs::path& path, const OpenOptions& options) {
@@ -122,7 +136,7 @@ Model open_gguf_model(const fs::path& path, const OpenOptions& options) {
   if (!options.tokenizer.empty()) {
     tokenizer = open_tokenizer(options.tokenizer);
   } else if (has_tokenizer(source->metadata())) {
-    tokenizer = open_gguf_tokenizer(path);
+    tokenizer = open_own(open_gguf_tokenizer, path);
   }
   return Model(
       {.config = architecture.config,

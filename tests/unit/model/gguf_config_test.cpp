@@ -87,6 +87,14 @@ TEST(GgufConfig, TheBaseOfRotaryIsTenThousandUnlessGiven) {
   EXPECT_EQ(mixtral.config().rope.base, 10000.0);  // HF's own default is a million
 }
 
+TEST(GgufConfig, ATokenizerThatCannotBeReadNamesTheWayOut) {
+  const std::string error = error_of(
+      [] { Changed("llama-gqa-tied").with("tokenizer.ggml.model", std::string("bert")).open(); });
+  EXPECT_THAT(error,
+              HasSubstr("m.gguf: tokenizer.ggml.tokens] expected this metadata key, got none "
+                        "(another can be given with --tokenizer)"));
+}
+
 TEST(GgufConfig, NormsWithoutAnEpsAreRefused) {
   Changed changed("llama-gqa-tied");
   changed.without("llama.attention.layer_norm_rms_epsilon");
