@@ -95,6 +95,22 @@ TEST(Bench, ADirectoryThatCannotBeMadeIsAClearError) {
   EXPECT_THAT(outcome.err, HasSubstr("massact: [/proc/x] expected to create this directory"));
 }
 
+TEST(Bench, AFullDiskLeavesNothing) {
+  RunSettings settings;
+  settings.largest_file = 1000;
+  const auto folder = fresh_folder();
+  std::filesystem::create_directory(folder / "mine");
+  for (const char* name : {"new", "mine"}) {
+    const Outcome outcome = massact({"bench", "--file", (folder / name).string(), "--shape",
+                                     "vit-b-14", "--layers", "1", "--sequences", "1"},
+                                    settings);
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_THAT(outcome.err, HasSubstr("model.safetensors] expected to "));
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder / "new"));
+  EXPECT_TRUE(std::filesystem::is_empty(folder / "mine"));
+}
+
 TEST(Bench, AFileThatIsNoModelIsKept) {
   const auto file = fresh_folder() / "afile";
   write_file(file, "x");

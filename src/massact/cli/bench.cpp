@@ -89,12 +89,25 @@ std::string asked_for(const BenchFlags& flags) {
   return out;
 }
 
+// Leaves no empty directory behind if the model could not be written.
+void write_model(const SyntheticOptions& options, const std::filesystem::path& directory,
+                 Progress& progress) {
+  const bool was_there = std::filesystem::exists(directory);
+  try {
+    write_synthetic_model(options, directory, progress);
+  } catch (...) {
+    std::error_code ignored;
+    if (!was_there) std::filesystem::remove(directory, ignored);
+    throw;
+  }
+}
+
 // A model that is written first if there is nothing yet.
 Model open_file(const BenchFlags& flags, const SyntheticOptions& options, Progress& progress) {
   const std::filesystem::path directory = flags.file;
   if (!std::filesystem::exists(directory) ||
       (std::filesystem::is_directory(directory) && std::filesystem::is_empty(directory))) {
-    write_synthetic_model(options, directory, progress);
+    write_model(options, directory, progress);
   }
   Model model = open_model(directory);
   const std::vector<std::string> other = differences(flags, options, model);
