@@ -22,6 +22,8 @@
 #include "massact/io/safetensors.h"
 #include "massact/io/torch_checkpoint.h"
 #include "massact/model/family.h"
+#include "massact/model/gguf_model.h"
+#include "massact/text/gguf_tokenizer.h"
 #include "massact/text/hf_tokenizer.h"
 
 namespace massact::fuzz {
@@ -88,7 +90,7 @@ void ignoring_errors(Action action) {
 
 void gguf(std::string_view input) {
   const MemoryFile file(input);
-  const auto source = open_gguf(file.path());
+  const std::shared_ptr<const GgufSource> source = open_gguf(file.path());
   read_everything(*source);
   const GgufMetadata& metadata = source->metadata();
   for (const std::string& key : metadata.keys()) {
@@ -100,6 +102,15 @@ void gguf(std::string_view input) {
     ignoring_errors([&] { metadata.get<std::vector<float>>(key); });
     ignoring_errors([&] { metadata.get<std::vector<std::string>>(key); });
   }
+  // The model and the vocabulary that they describe.
+  ignoring_errors([&] {
+    const GgufArchitecture model = read_gguf_architecture(*source);
+    BoundWeights::bind(model.table, source, model.config.layers);
+  });
+  ignoring_errors([&] {
+    const auto tokenizer = open_gguf_tokenizer(file.path());
+    tokenizer->decode(tokenizer->encode("The caf\u00e9's 42 lamps\n").ids);
+  });
 }
 
 void npy(std::string_view input) {
