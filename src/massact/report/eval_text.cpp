@@ -58,9 +58,9 @@ std::string convention_text(const MeasureSet::Text& text, std::int64_t targets) 
 
 std::string facts_text(const RunFacts& facts, const TextStyle& style) {
   const std::string dot = style.utf8 ? " · " : ", ";
-  return wrap(fmt::format("{} ({}, {} layers, width {}){}{}{}{} pass{}, {}",
-                          printable(facts.model, style), facts.family, facts.layers, facts.width,
-                          dot, facts.precision, dot, facts.passes, facts.passes == 1 ? "" : "es",
+  return wrap(fmt::format("{} ({}, {}, width {}){}{}{}{} pass{}, {}", printable(facts.model, style),
+                          facts.family, counted(facts.layers, "layer"), facts.width, dot,
+                          facts.precision, dot, facts.passes, facts.passes == 1 ? "" : "es",
                           format_seconds(facts.seconds)),
               style) +
          "\n";

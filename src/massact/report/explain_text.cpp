@@ -24,10 +24,10 @@ void add_heading(const ExplainResult& result, Page& page) {
                                  page.safe(facts.text))
                    : fmt::format("{} x {} tokens of {}, BOS {}", facts.sequences, facts.seq_len,
                                  page.safe(facts.text), facts.bos ? "yes" : "no");
-  page.paragraph(fmt::format(
-      "{} ({}, {} layers, width {}, {} heads in {} groups of keys), {}, {}, {}",
-      page.safe(facts.model), facts.family, facts.layers, facts.width, result.config.heads,
-      result.config.kv_heads, read, facts.precision, format_seconds(facts.seconds)));
+  page.paragraph(fmt::format("{} ({}, {}, width {}, {} heads in {} groups of keys), {}, {}, {}",
+                             page.safe(facts.model), facts.family, counted(facts.layers, "layer"),
+                             facts.width, result.config.heads, result.config.kv_heads, read,
+                             facts.precision, format_seconds(facts.seconds)));
   if (facts.images) page.lines(left_out_text(*facts.images, page.style()));
 }
 

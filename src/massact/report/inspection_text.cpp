@@ -54,9 +54,9 @@ std::string model_text(const Inspection& x, const TextStyle& style) {
   std::string out = field("model", printable(x.path, style), style);
   out += field("family", fmt::format("{} ({})", c.family, printable(c.name, style)), style);
   out += field("shape",
-               fmt::format("{} layers, width {}, {} heads x {} ({} key/value), MLP {}{}, {}",
-                           c.layers, c.width, c.heads, c.head_size, c.kv_heads, c.mlp_size,
-                           c.gated_mlp ? " gated" : "", input_text(c)),
+               fmt::format("{}, width {}, {} heads x {} ({} key/value), MLP {}{}, {}",
+                           counted(c.layers, "layer"), c.width, c.heads, c.head_size, c.kv_heads,
+                           c.mlp_size, c.gated_mlp ? " gated" : "", input_text(c)),
                style);
   out += field("parameters",
                fmt::format("{} in {} tensors ({}), {} on disk",

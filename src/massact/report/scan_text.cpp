@@ -41,8 +41,8 @@ std::string heading(const ScanResult& result, const TextStyle& style) {
   const ScanFacts& facts = result.facts;
   const std::string dot = style.utf8 ? " · " : ", ";
   const std::string text =
-      fmt::format("{} ({}, {} layers, width {}){}{}{}{}{}{} {}, {}", printable(facts.model, style),
-                  facts.family, facts.layers, facts.width, dot,
+      fmt::format("{} ({}, {}, width {}){}{}{}{}{}{} {}, {}", printable(facts.model, style),
+                  facts.family, counted(facts.layers, "layer"), facts.width, dot,
                   facts.images ? images_in_words(facts, style)
                                : fmt::format("{} x {} tokens of {}{}BOS {}", count(facts.sequences),
                                              count(facts.seq_len), printable(facts.text, style),

@@ -71,6 +71,14 @@ TEST(ScanText, ShowsFindingsWithTokenAndSurroundings) {
   EXPECT_THAT(text, HasSubstr("dimensions 447*, 12; 1 of them also holds"));
 }
 
+TEST(ScanText, OneLayerIsSingular) {
+  ScanResult one = sample_scan();
+  one.facts.layers = 1;
+  EXPECT_THAT(scan_text(one, kWide), HasSubstr(", 1 layer, width "));
+  one.facts.layers = 2;
+  EXPECT_THAT(scan_text(one, kWide), HasSubstr(", 2 layers, width "));
+}
+
 TEST(ScanText, SaysTruthfullyThatNothingIsMassive) {
   const std::string text = scan_text(sample_empty_scan(), kWide);
   EXPECT_THAT(text, HasSubstr("No massive activation was found by the strict rule"));
