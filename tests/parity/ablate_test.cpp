@@ -437,5 +437,30 @@ TEST(Split, OverlapIsCounted) {
   EXPECT_EQ(split.split.overlap, split.split.calibration_windows);
 }
 
+// The prefix token in front of the evaluation's first window is massive, and only there.
+TEST(Split, CalibrationBeginsWithLmEvalsPrefix) {
+  const Model model = planted();
+  const std::int32_t bos = *model.tokenizer().bos();
+  const std::vector<std::filesystem::path> files = {golden_folder() / "texts" / "harbour.txt"};
+  const auto streams = streams_of_files(files, model.tokenizer(), {});
+  const PerplexityRequest request{eval::Convention::lm_eval, 64, 0, BosPolicy::automatic};
+  const auto both = split_text(model, streams, streams, request);
+  EXPECT_EQ(both.split.overlap, both.split.calibration_windows);
+  Prepared prepared{split_text(model, streams, request), {}};
+  const auto& calibration = prepared.split.calibration;
+  ASSERT_EQ(calibration.size(), 2u);
+  EXPECT_EQ(calibration[0].front(), bos);
+  EXPECT_NE(calibration[1].front(), bos);
+  for (const auto& window : calibration) EXPECT_EQ(window.size(), 64u);
+  prepared.set.add(model, prepared.split.evaluation, request);
+  NoProgress progress;
+  const AblateResult result = run_ablate(model, prepared.set, prepared.split, {}, progress);
+  const auto changed_by = [&](const std::string& variant) {
+    return row_of(result, variant).measures.loss_changes.front().value;
+  };
+  EXPECT_NEAR(changed_by("mean"), 0.0, 1e-3);
+  EXPECT_GT(changed_by("zero"), 0.1);
+}
+
 }  // namespace
 }  // namespace massact

@@ -17,16 +17,31 @@
 namespace massact {
 namespace {
 
-// Calibration sequences look like the paper's chunks, with the BOS that the evaluation has.
-std::vector<Plan::Tokens> chunks_of(const TokenStream& stream, const PerplexityRequest& request,
-                                    std::optional<std::int32_t> bos) {
-  return eval::sequences_of(eval::hf_windows(stream.ids, request.seq_len, bos));
+// What calibration windows begin with, as the evaluation's do: a BOS before every window, or one
+// before the first of every text (lm-eval's rolling windows).
+struct WindowStart {
+  std::optional<std::int32_t> token;
+  bool first_only = false;
+
+  std::int64_t rows_of_each() const { return token && !first_only ? 1 : 0; }
+};
+
+WindowStart window_start(const Model& model, const PerplexityRequest& request) {
+  return {MeasureSet::effective_bos(model, request),
+          request.convention == eval::Convention::lm_eval};
 }
 
-// A BOS before every window: rolling windows have one only before the first.
-std::optional<std::int32_t> chunk_bos(const Model& model, const PerplexityRequest& request) {
-  if (request.convention == eval::Convention::lm_eval) return std::nullopt;
-  return MeasureSet::effective_bos(model, request);
+// Calibration sequences look like the paper's chunks.
+std::vector<Plan::Tokens> chunks_of(const TokenStream& stream, const PerplexityRequest& request,
+                                    const WindowStart& start) {
+  const auto every = start.first_only ? std::nullopt : start.token;
+  auto chunks = eval::sequences_of(eval::hf_windows(stream.ids, request.seq_len, every));
+  if (start.first_only && start.token && !chunks.empty()) {
+    Plan::Tokens& first = chunks.front();
+    first.insert(first.begin(), *start.token);
+    first.pop_back();
+  }
+  return chunks;
 }
 
 // The ids that labels, edits and the search for targets have for themselves.
@@ -251,8 +266,8 @@ void check_memory(const AblationSubject& subject, const Plan& evaluated, const T
 
 CalibrationSplit split_text(const Model& model, TokenStreams streams,
                             const PerplexityRequest& request) {
-  const auto bos = chunk_bos(model, request);
-  const std::int64_t step = request.seq_len - (bos ? 1 : 0);
+  const WindowStart start = window_start(model, request);
+  const std::int64_t step = request.seq_len - start.rows_of_each();
   std::int64_t chunks = 0;
   for (const TokenStream& stream : streams.streams) chunks += std::ssize(stream.ids) / step;
   if (request.max_windows > 0) chunks = std::min(chunks, request.max_windows);
@@ -267,7 +282,7 @@ CalibrationSplit split_text(const Model& model, TokenStreams streams,
   result.split.evaluation = fmt::format("the rest of {}", streams.names());
   for (const TokenStream& stream : streams.streams) {
     const std::int64_t own = std::min(wanted, std::ssize(stream.ids) / step);
-    for (auto& chunk : chunks_of(stream.head(own * step), request, bos)) {
+    for (auto& chunk : chunks_of(stream.head(own * step), request, start)) {
       result.split.calibration_tokens += std::ssize(chunk);
       result.calibration.push_back(std::move(chunk));
     }
@@ -282,10 +297,10 @@ CalibrationSplit split_text(const Model& model, TokenStreams streams,
 
 CalibrationSplit split_text(const Model& model, TokenStreams streams,
                             const TokenStreams& calibration, const PerplexityRequest& request) {
-  const auto bos = chunk_bos(model, request);
+  const WindowStart start = window_start(model, request);
   CalibrationSplit result;
   for (const TokenStream& stream : calibration.streams) {
-    for (auto& chunk : chunks_of(stream, request, bos)) {
+    for (auto& chunk : chunks_of(stream, request, start)) {
       if (request.max_windows > 0 && std::ssize(result.calibration) == request.max_windows) break;
       result.split.calibration_tokens += std::ssize(chunk);
       result.calibration.push_back(std::move(chunk));
@@ -297,9 +312,9 @@ CalibrationSplit split_text(const Model& model, TokenStreams streams,
       "a smaller --seq-len)",
       request.seq_len, calibration.token_count());
   // A window counts as seen if the evaluation text has its first tokens anywhere.
-  const std::int64_t probe = std::min<std::int64_t>(request.seq_len - (bos ? 1 : 0), 32);
+  const std::int64_t probe = std::min<std::int64_t>(request.seq_len - (start.token ? 1 : 0), 32);
   for (const Plan::Tokens& chunk : result.calibration) {
-    const auto begin = chunk.begin() + (bos ? 1 : 0);
+    const auto begin = chunk.begin() + (start.token == chunk.front() ? 1 : 0);
     result.split.overlap +=
         std::any_of(streams.streams.begin(), streams.streams.end(), [&](const TokenStream& stream) {
           return std::search(stream.ids.begin(), stream.ids.end(), begin, begin + probe) !=
