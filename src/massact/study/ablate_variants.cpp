@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "massact/base/error.h"
+#include "massact/base/units.h"
 
 namespace massact {
 namespace {
@@ -258,6 +259,13 @@ const VariantRow* row_of(const AblateResult& result, VariantKind kind) {
   return nullptr;
 }
 
+// "6 massive findings"; "1 finding, not massive".
+std::string targets_in_words(const Targets& targets) {
+  const std::int64_t count = std::ssize(targets.targets);
+  if (targets.label == Label::not_massive) return counted(count, "finding") + ", not massive";
+  return counted(count, fmt::format("{} finding", name_of(targets.label)));
+}
+
 // A row or column of a weight edit; ":" for all of them.
 std::string index_text(std::int64_t index) { return index < 0 ? ":" : fmt::format("{}", index); }
 
@@ -311,11 +319,9 @@ std::vector<std::string> verdicts_of(const AblateResult& result) {
   const VariantRow* zero = row_of(result, VariantKind::zero);
   if (zero == nullptr || !result.targets) return verdicts;
   const Measures& original = result.rows.front().measures;
-  const std::string_view label = name_of(result.targets->label);
-  std::string text = fmt::format("Zeroing {} ({} {}{}) at layer {} {}", scalars_text(zero->scalars),
-                                 result.targets->targets.size(), label,
-                                 result.targets->targets.size() == 1 ? " finding" : " findings",
-                                 zero->layer, effect(*zero, original));
+  std::string text =
+      fmt::format("Zeroing {} ({}) at layer {} {}", scalars_text(zero->scalars),
+                  targets_in_words(*result.targets), zero->layer, effect(*zero, original));
   if (const VariantRow* mean = row_of(result, VariantKind::mean)) {
     text += fmt::format("; setting them to their mean {}", effect(*mean, original));
   }
