@@ -269,6 +269,27 @@ TEST(WeightEdits, RunsSeeThem) {
   }
 }
 
+// A file's weight may be infinite, or no number at all.
+TEST(WeightEdits, ZeroIsZeroWhateverTheFileHas) {
+  const std::string weight = "blocks.1.mlp.W_out";
+  constexpr double kBeyondFloats = 1e300;
+  for (const double broken : {kBeyondFloats, std::nan("")}) {
+    const Model model = with_weight_edits(open_model(golden_folder() / "models/planted"),
+                                          edit_of({weight, 2, 7}, broken));
+    const std::size_t at = 2 * 48 + 7;
+    EXPECT_FALSE(std::isfinite(read_weight(model.weights(), weight)[at]));
+    const Model zeroed = with_weight_edits(model, edit_of({weight, 2, 7}, 0.0));
+    EXPECT_EQ(read_weight(zeroed.weights(), weight)[at], 0.0f);
+    const std::vector<WeightEdit> prune = {{.where = "test", .weight = weight, .prune_rows = 1}};
+    if (std::isnan(broken)) {
+      EXPECT_THROW((void)with_weight_edits(model, prune), Error);
+      continue;
+    }
+    const Model pruned = with_weight_edits(model, prune);
+    EXPECT_EQ(read_weight(pruned.weights(), weight)[at], 0.0f);
+  }
+}
+
 TEST(WeightEdits, BadOnesAreRefused) {
   const Model model = open_model(golden_folder() / "models/gpt-oss");
   const auto refusal = [&](const std::vector<WeightEdit>& edits) -> std::string {

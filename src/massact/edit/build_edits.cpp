@@ -1,3 +1,4 @@
+// What the edits of a plan are at their sites (edit_plan.h).
 #include <algorithm>
 #include <set>
 

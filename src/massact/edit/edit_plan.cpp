@@ -61,7 +61,7 @@ void require_fields_of(const ActionName& action, const JsonObject& json) {
 double number_in(const JsonObject& json, std::string_view field) {
   const auto number = json.get<double>(field);
   if (std::abs(number) > static_cast<double>(std::numeric_limits<float>::max())) {
-    fail_usage(json.where(field), "expected a number of at most 32 bits, got {}", number);
+    fail_usage(json.where(field), "expected a number that a 32-bit float holds, got {}", number);
   }
   return number;
 }

@@ -46,8 +46,9 @@ void ScaledWeights::read(std::string_view name, std::int64_t first, std::int64_t
     const double shift = run->offset * (run->factor - 1.0);  // exactly 0 for a factor of 1
     for (std::int64_t i = begin; i < end; ++i) {
       float& value = out[i - first];
-      value =
-          rounded_to(type, static_cast<float>(static_cast<double>(value) * run->factor + shift));
+      // A weight times 0 is 0, also where the file's is infinite or not a number.
+      const double scaled = run->factor == 0.0 ? 0.0 : static_cast<double>(value) * run->factor;
+      value = rounded_to(type, static_cast<float>(scaled + shift));
     }
   }
 }

@@ -11,7 +11,7 @@
 namespace massact::edit {
 
 /// Elements [first, first + count) of a tensor, in row-major order: each element + `offset` is
-/// multiplied by `factor`.
+/// multiplied by `factor`; 0 gives 0 whatever the element is.
 struct ScaledElements {
   std::int64_t first = 0, count = 0;
   double factor = 1.0;

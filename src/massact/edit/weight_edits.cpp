@@ -1,6 +1,7 @@
 #include "massact/edit/weight_edits.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "massact/base/error.h"
 #include "massact/base/suggest.h"
@@ -49,6 +50,7 @@ std::vector<std::int64_t> heaviest_rows(const WeightSource& source, const std::s
   const std::vector<double> squares = squares_of_rows(source, name, place, offset);
   std::vector<std::pair<double, std::int64_t>> order;
   for (std::size_t r = 0; r < squares.size(); ++r) {
+    require(!std::isnan(squares[r]), name, "expected numbers in row {}, got one that is none", r);
     order.emplace_back(-squares[r], static_cast<std::int64_t>(r));
   }
   std::partial_sort(order.begin(), order.begin() + count, order.end());

@@ -21,7 +21,8 @@ struct WeightEdit {
 };
 
 /// Throws UsageError for unknown weights (with near names), elements outside the weight, and
-/// contradicting edits of the same element. Reads no weights but those whose rows are pruned.
+/// contradicting edits of the same element; Error for rows to prune of which one holds a NaN. Reads
+/// no weights but those whose rows are pruned.
 void require_weight_edits(const Model& model, const std::vector<WeightEdit>& edits);
 
 /// The same model with other weights. Files are not touched and nothing is copied: elements change

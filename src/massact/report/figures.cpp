@@ -75,7 +75,7 @@ void draw(const std::string& name, const fs::path& directory) {
       fs::rename(temporary(kind), target, error);
       require(!error, target.string(), "expected to write this figure, got: {}", error.message());
     }
-  } catch (const Error&) {
+  } catch (...) {
     for (const FileKind& kind : kKinds) fs::remove(temporary(kind), error);
     throw;
   }

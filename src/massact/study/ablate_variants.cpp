@@ -235,10 +235,6 @@ std::string effect_on_images(const VariantRow& row, const eval::ImageMeasures& o
   return text.empty() ? "was not compared" : text;
 }
 
-std::string scalars_text(std::int64_t count) {
-  return fmt::format("{} {}", count, count == 1 ? "scalar" : "scalars");
-}
-
 // 41.3 -> "multiplies perplexity by 41.3"; 1.0004 -> "changes perplexity by +0.04 %".
 std::string effect(const VariantRow& row, const Measures& original) {
   if (row.measures.images) return effect_on_images(row, *original.images);
@@ -320,7 +316,7 @@ std::vector<std::string> verdicts_of(const AblateResult& result) {
   if (zero == nullptr || !result.targets) return verdicts;
   const Measures& original = result.rows.front().measures;
   std::string text =
-      fmt::format("Zeroing {} ({}) at layer {} {}", scalars_text(zero->scalars),
+      fmt::format("Zeroing {} ({}) at layer {} {}", counted(zero->scalars, "scalar"),
                   targets_in_words(*result.targets), zero->layer, effect(*zero, original));
   if (const VariantRow* mean = row_of(result, VariantKind::mean)) {
     text += fmt::format("; setting them to their mean {}", effect(*mean, original));
@@ -329,15 +325,15 @@ std::vector<std::string> verdicts_of(const AblateResult& result) {
        {VariantKind::random, VariantKind::near_median, VariantKind::outlier_features}) {
     const VariantRow* control = row_of(result, kind);
     if (control == nullptr) continue;
-    text += fmt::format("; zeroing {} {} ({}) {}", control->scalars,
-                        control->scalars == 1 ? "other" : "others", control->name,
+    text += fmt::format("; zeroing {} ({}) {}", counted(control->scalars, "other"), control->name,
                         effect(*control, original));
   }
   verdicts.push_back(text + ".");
   for (const VariantRow& row : result.rows) {
     if (row.kind != VariantKind::one_finding) continue;
     verdicts.push_back(fmt::format("Zeroing {} ({} at layer {}) {}.", row.name,
-                                   scalars_text(row.scalars), row.layer, effect(row, original)));
+                                   counted(row.scalars, "scalar"), row.layer,
+                                   effect(row, original)));
   }
   return verdicts;
 }

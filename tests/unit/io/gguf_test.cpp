@@ -14,6 +14,7 @@ namespace {
 
 using io_test::bytes_of;
 using io_test::error_of;
+using io_test::gguf_string;
 using io_test::TemporaryDirectory;
 using testing::AllOf;
 using testing::ElementsAre;
@@ -35,10 +36,6 @@ void expect_same_bits(const std::vector<float>& got, const std::vector<float>& e
   }
 }
 
-std::string string_of(std::string_view text) {
-  return bytes_of(static_cast<std::uint64_t>(text.size())) + std::string(text);
-}
-
 // A GGUF file, field by field.
 struct Builder {
   std::string magic = "GGUF";
@@ -50,12 +47,12 @@ struct Builder {
   std::uint64_t lie_about_tensors = 0;
 
   Builder& pair(std::string_view key, std::uint32_t type, std::string_view value) {
-    pairs.push_back(string_of(key) + bytes_of(type) + std::string(value));
+    pairs.push_back(gguf_string(key) + bytes_of(type) + std::string(value));
     return *this;
   }
   Builder& tensor(std::string_view name, std::vector<std::uint64_t> extents, std::uint32_t type,
                   std::uint64_t offset) {
-    std::string bytes = string_of(name) + bytes_of(static_cast<std::uint32_t>(extents.size()));
+    std::string bytes = gguf_string(name) + bytes_of(static_cast<std::uint32_t>(extents.size()));
     for (const std::uint64_t extent : extents) bytes += bytes_of(extent);
     tensors.push_back(bytes + bytes_of(type, offset));
     return *this;

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "massact/base/error.h"
 
@@ -56,6 +57,11 @@ std::string bytes_of(T... values) {
   };
   (append(values), ...);
   return out;
+}
+
+/// A string as it stands in a GGUF file: its length, then its bytes.
+inline std::string gguf_string(std::string_view text) {
+  return bytes_of(static_cast<std::uint64_t>(text.size())) + std::string(text);
 }
 
 /// The text of the Error that `action` throws; "no error" if it throws none.

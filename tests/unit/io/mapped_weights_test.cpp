@@ -13,6 +13,7 @@ namespace {
 
 using io_test::bytes_of;
 using io_test::error_of;
+using io_test::gguf_string;
 using io_test::TemporaryDirectory;
 using testing::HasSubstr;
 
@@ -26,14 +27,10 @@ std::string data_of(std::uint64_t count) {
   return data;
 }
 
-std::string string_of(std::string_view text) {
-  return bytes_of(static_cast<std::uint64_t>(text.size())) + std::string(text);
-}
-
 // A GGUF file with one matrix [kRows, kWidth] of the given type.
 std::string file_with(std::uint32_t type, std::uint64_t bytes) {
   std::string out = "GGUF" + bytes_of(std::uint32_t{3}, std::uint64_t{1}, std::uint64_t{0}) +
-                    string_of("w") +
+                    gguf_string("w") +
                     bytes_of(std::uint32_t{2}, kWidth, kRows, type, std::uint64_t{0});
   out.append((32 - out.size() % 32) % 32, '\0');
   return out + data_of(bytes);

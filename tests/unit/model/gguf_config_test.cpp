@@ -11,6 +11,7 @@ namespace {
 
 using io_test::bytes_of;
 using io_test::error_of;
+using io_test::gguf_string;
 using io_test::TemporaryDirectory;
 using testing::HasSubstr;
 
@@ -30,25 +31,22 @@ class Changed {
   }
   Changed& with(const std::string& key, float value) {
     constexpr std::uint32_t kF32 = 6;
-    return add(string_of(key) + bytes_of(kF32, value));
+    return add(gguf_string(key) + bytes_of(kF32, value));
   }
   Changed& with(const std::string& key, const std::string& value) {
     constexpr std::uint32_t kString = 8;
-    return add(string_of(key) + bytes_of(kString) + string_of(value));
+    return add(gguf_string(key) + bytes_of(kString) + gguf_string(value));
   }
   Model open() const { return open_model(directory_.write("m.gguf", bytes_)); }
 
  private:
-  static std::string string_of(const std::string& text) {
-    return bytes_of(static_cast<std::uint64_t>(text.size())) + text;
-  }
   // Before all others; another one behind it keeps what follows aligned to 32 bytes.
   Changed& add(std::string pair) {
     constexpr std::uint32_t kString = 8;
     const std::string filler =
-        string_of("test.filler" + std::to_string(added_)) + bytes_of(kString);
+        gguf_string("test.filler" + std::to_string(added_)) + bytes_of(kString);
     const std::size_t size = pair.size() + filler.size() + sizeof(std::uint64_t);
-    pair += filler + string_of(std::string((32 - size % 32) % 32, 'x'));
+    pair += filler + gguf_string(std::string((32 - size % 32) % 32, 'x'));
     constexpr std::size_t kPairCount = 16, kPairs = 24;
     bytes_.insert(kPairs, pair);
     bytes_[kPairCount] = static_cast<char>(bytes_[kPairCount] + 2);
